@@ -1,0 +1,61 @@
+# shiftbar: every target sets up what it needs. `make help` lists them.
+#
+#   PYTHON=python3.12 make test     another interpreter (3.11 or later)
+#   JOBS=4 make test                parallel workers (default: the number of cores)
+
+PYTHON ?= python3
+JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+VENV := .venv
+RUN := $(VENV)/bin/python
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-all prove lint size bench mutate clean distclean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## create .venv and install what constraints.txt pins
+
+$(STAMP): pyproject.toml constraints.txt
+	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) is missing: install Python 3.11 or later" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: Python 3.11 or later is needed, not $$($(PYTHON) -V); set PYTHON=python3.x" >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "make: $(PYTHON) has no venv: apt install python3-venv" >&2; exit 1; }
+	@command -v c++ >/dev/null || { echo "make: c++ is missing: apt install g++" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: $(STAMP) ## the shift IP on a real image: PyTorch -> Verilog -> bit-exact co-simulation
+	$(RUN) -m hw.gen --fmap 16
+	$(RUN) -m cosim.demo --out build/demo
+
+test: $(STAMP) ## every fast test (no GPU, no board)
+	$(RUN) -m pytest -n $(JOBS) --dist worksteal
+
+test-all: $(STAMP) ## the slow ones too
+	$(RUN) -m pytest -n $(JOBS) --dist worksteal -m 'slow or not slow'
+
+prove: $(STAMP) ## all formal proofs, each with a seeded fault that must fail
+	$(RUN) -m cosim.prove --jobs $(JOBS)
+
+lint: $(STAMP) ## ruff and mypy
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+size: $(STAMP) ## synthesise the shift module for Artix-7 and compare with the stored table
+	$(RUN) -m scripts.size
+
+mutate: $(STAMP) ## seed single faults in the shift RTL; co-simulation or a proof must catch each
+	$(RUN) -m scripts.mutate_shift
+
+bench: $(STAMP) ## the ratios that the README quotes
+	$(RUN) -m scripts.bench_shift
+	$(RUN) -m scripts.bench_gen
+
+clean: ## remove build products
+	rm -rf build
+
+distclean: clean ## remove the environment too
+	rm -rf $(VENV) *.egg-info
