@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every command of the project has in common.
+
+Results go to stdout, progress and errors to stderr. Exit code 0: done; 1: the check or the build
+failed; 2: bad input or usage, told in one line. A leaf: the standard library only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+from hw.params import ParameterError, check_integer
+
+__all__ = ["OutputError", "Parser", "bad_input", "integer", "write_files"]
+
+
+class OutputError(Exception):
+    """Results cannot be written where they were asked for."""
+
+
+def bad_input(program: str, message: object) -> NoReturn:
+    """End the program with exit code 2 and one line on stderr."""
+    line = " ".join(str(message).split())
+    sys.stderr.write(f"{program}: error: {line}\n")
+    raise SystemExit(2)
+
+
+class Parser(argparse.ArgumentParser):
+    """An ``ArgumentParser`` that shows defaults in its help and reports an error in one line."""
+
+    def __init__(self, program: str, description: str, **options: object) -> None:
+        super().__init__(
+            prog=program,
+            description=description,
+            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+            allow_abbrev=False,
+            **options,  # type: ignore[arg-type]
+        )
+
+    def error(self, message: str) -> NoReturn:
+        """End the program with exit code 2."""
+        bad_input(self.prog, f"{message} (see --help)")
+
+
+def integer(name: str, low: int, high: int) -> Callable[[str], int]:
+    """Return an argparse type for an integer from ``low`` to ``high``."""
+
+    def parse(text: str) -> int:
+        try:
+            value: object = int(text)
+        except ValueError:
+            value = text
+        try:
+            return check_integer(name, value, low, high)
+        except ParameterError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return parse
+
+
+def write_files(folder: Path, files: dict[str, str], *, owner: str) -> None:
+    """Write a stage's text files into its folder: all of them complete, or none.
+
+    Each is written beside its place and then renamed, the file ``owner`` last. A folder that
+    holds files but not ``owner`` belongs to something else and is left alone.
+
+    Parameters
+    ----------
+    folder : Path
+        Made if missing, with its parents.
+    files : dict of str to str
+        Contents by file name.
+    owner : str
+        Name of the file by which an earlier result of the same command is known.
+
+    Raises
+    ------
+    OutputError
+        If the folder is occupied or cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()) and not (folder / owner).is_file():
+            raise OutputError(
+                f"the output folder must be new, empty or hold an earlier {owner}, "
+                f"not other files: {folder}"
+            )
+        with tempfile.TemporaryDirectory(prefix=".writing-", dir=folder) as beside:
+            for name, text in files.items():
+                Path(beside, name).write_text(text, encoding="utf-8", newline="\n")
+            for name in sorted(files, key=lambda name: name == owner):
+                os.replace(Path(beside, name), folder / name)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise OutputError(f"the output folder must be writable: {folder}: {reason}") from None
