@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who may import whom: RTL without torch, networks without Amaranth, leaves without either."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+LEAVES = {"hw.params", "hw.timing", "hw.cli", "model.golden", "model.images"}
+MODULES = sorted(
+    ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    for package in ("hw", "model")
+    for path in (ROOT / package).rglob("*.py")
+    if path.name != "__init__.py"
+)
+
+
+def imported(module):
+    """Names of the packages that importing ``module`` alone brings in."""
+    code = f"import sys, {module}; print(*{{name.split('.')[0] for name in sys.modules}})"
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    return set(run.stdout.split())
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_layers(module):
+    forbidden = {"torch", "amaranth"} if module in LEAVES else set()
+    forbidden |= {"torch"} if module.startswith("hw.") else {"amaranth"}
+    assert not imported(module) & forbidden
+
+
+def test_the_check_can_fail():
+    assert "amaranth" in imported("hw.shift")
+    assert "torch" in imported("model.shift")
+
+
+@pytest.mark.parametrize("package", ["hw", "model", "model.zoo", "cosim", "scripts"])
+def test_package_files_hold_a_docstring_only(package):
+    lines = (ROOT / package.replace(".", "/") / "__init__.py").read_text().splitlines()
+    assert lines[0] == "# SPDX-License-Identifier: Apache-2.0"
+    assert lines[1].startswith('"""')
+    assert lines[-1].endswith('"""')
+
+
+def test_every_python_file_names_its_licence():
+    files = [p for p in ROOT.rglob("*.py") if not {".venv", "build"} & set(p.parts)]
+    missing = [
+        p for p in files if not p.read_text().startswith("# SPDX-License-Identifier: Apache-2.0\n")
+    ]
+    assert files
+    assert missing == []
