@@ -148,38 +148,39 @@ def describe(product: Product, text: str) -> dict[str, Any]:
     }
 
 
-def _parser() -> cli.Parser:
-    parser = cli.Parser(PROGRAM, "Generate the shift IP: Verilog, and a JSON that describes it.")
+def parser() -> cli.Parser:
+    """Return the command line's parser."""
+    command = cli.Parser(PROGRAM, "Generate the shift IP: Verilog, and a JSON that describes it.")
     side = cli.integer("side", 2, MAX_SIDE)
-    parser.add_argument(
+    command.add_argument(
         "--fmap",
         type=side,
         metavar="PIXELS",
         default=argparse.SUPPRESS,
         help="height and width of a square feature map (default: 16)",
     )
-    parser.add_argument(
+    command.add_argument(
         "--height",
         type=cli.integer("height", 2, MAX_SIDE),
         metavar="PIXELS",
         default=argparse.SUPPRESS,
         help="rows, where not --fmap",
     )
-    parser.add_argument(
+    command.add_argument(
         "--width",
         type=cli.integer("width", 2, MAX_SIDE),
         metavar="PIXELS",
         default=argparse.SUPPRESS,
         help="columns, where not --fmap",
     )
-    parser.add_argument(
+    command.add_argument(
         "--bits",
         type=cli.integer("bits", 1, MAX_BITS),
         metavar="BITS",
         default=8,
         help="width of a pixel",
     )
-    block = parser.add_mutually_exclusive_group()
+    block = command.add_mutually_exclusive_group()
     block.add_argument(
         "--wrapper",
         choices=["axis"],
@@ -198,43 +199,54 @@ def _parser() -> cli.Parser:
         default=argparse.SUPPRESS,
         help="the reader that moves no data",
     )
-    parser.add_argument(
+    command.add_argument(
         "--channels",
         metavar="COUNT",
         default=argparse.SUPPRESS,
         type=cli.integer("channels", CHANNEL_DIVIDER, MAX_CHANNELS),
         help="with --array: channels of the feature map (default: 128)",
     )
-    parser.add_argument(
+    command.add_argument(
         "--out",
         type=Path,
         metavar="DIR",
         default=argparse.SUPPRESS,
         help="output folder (default: build/ and the block's name and shape)",
     )
-    parser.add_argument("--json", action="store_true", help="print the JSON instead of a summary")
-    return parser
+    command.add_argument("--json", action="store_true", help="print the JSON instead of a summary")
+    return command
+
+
+def chosen_product(options: dict[str, Any]) -> Product:
+    """Return the block that parsed options ask for.
+
+    Raises
+    ------
+    ParameterError
+        If options contradict each other.
+    """
+    if "fmap" in options and ("height" in options or "width" in options):
+        raise ParameterError("--fmap sets both sides: give either it or --height and --width")
+    if "channels" in options and "array" not in options:
+        raise ParameterError("--channels needs --array: only the array stores several channels")
+    fmap = options.get("fmap", 16)
+    return shift_product(
+        ShiftParams(
+            height=options.get("height", fmap),
+            width=options.get("width", fmap),
+            bits=options["bits"],
+        ),
+        wrapper=options.get("wrapper"),
+        channels=options.get("channels", 128) if "array" in options else None,
+        reader="reader" in options,
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    options = vars(_parser().parse_args(arguments))
-    fmap = options.get("fmap", 16)
-    if "fmap" in options and ("height" in options or "width" in options):
-        cli.bad_input(PROGRAM, "--fmap sets both sides: give either it or --height and --width")
-    if "channels" in options and "array" not in options:
-        cli.bad_input(PROGRAM, "--channels needs --array: only the array stores several channels")
+    options = vars(parser().parse_args(arguments))
     try:
-        product = shift_product(
-            ShiftParams(
-                height=options.get("height", fmap),
-                width=options.get("width", fmap),
-                bits=options["bits"],
-            ),
-            wrapper=options.get("wrapper"),
-            channels=options.get("channels", 128) if "array" in options else None,
-            reader="reader" in options,
-        )
+        product = chosen_product(options)
         text = emit(product)
         description = describe(product, text)
         report = json.dumps(description, indent=2, ensure_ascii=False) + "\n"
