@@ -31,7 +31,7 @@ from amaranth.lib.wiring import In, Out
 
 from hw.params import Direction, ParameterError, ShiftParams
 
-__all__ = ["AddressWalk", "Visit", "walk"]
+__all__ = ["AddressWalk", "Visit", "neighbour", "walk"]
 
 
 class Visit(NamedTuple):
@@ -47,19 +47,26 @@ def _at(index: Value, count: int, forward: Value, position: int) -> Value:
     return Mux(forward, index == position, index == count - 1 - position)
 
 
-def _next(index: Value, count: int, forward: Value, at_end: Value) -> Value:
-    """``index`` ± 1 in its own bits; from the last position it returns to the first.
+def neighbour(index: Value, forward: Value) -> Value:
+    """``index`` + 1 if ``forward``, else ``index`` − 1, in its own bits; wraps around.
 
     A bit toggles where all lower bits equal ``forward``. Written out because an adder would be
-    mapped to a carry chain, which costs more LUTs than it saves on so few bits. Where ``count``
-    is a power of two the index wraps by itself.
+    mapped to a carry chain, which costs more LUTs than it saves on so few bits.
     """
-    ripple = Cat(
+    return Cat(
         bit ^ (index[:place] ^ (~forward).replicate(place)).all() for place, bit in enumerate(index)
     )
+
+
+def _next(index: Value, count: int, forward: Value, at_end: Value) -> Value:
+    """Return the next index along the direction of travel; from the last, the first.
+
+    Where ``count`` is a power of two the index wraps by itself.
+    """
+    stepped = neighbour(index, forward)
     if count & (count - 1) == 0:
-        return ripple
-    return Mux(at_end, Mux(forward, 0, count - 1), ripple)
+        return stepped
+    return Mux(at_end, Mux(forward, 0, count - 1), stepped)
 
 
 def _column_forward(direction: Direction) -> bool:

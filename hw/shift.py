@@ -12,7 +12,7 @@ from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.address import AddressWalk
+from hw.address import AddressWalk, neighbour
 from hw.memory import ReadFirstMemory
 from hw.params import ArrayParams, Direction, ShiftParams, address_bits
 
@@ -261,23 +261,22 @@ class ShiftedReader(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
 
-        def moving(axis: str, sign: int) -> Value:
+        def moves(axis: str, sign: int) -> Value:
             codes = [d for d in Direction.moving() if getattr(d, axis) == sign]
             return self.direction.matches(*(f"{code:04b}" for code in codes))
 
-        source_row = Signal.like(self.row)
-        source_column = Signal.like(self.column)
+        source = []
         outside = Signal()
-        m.d.comb += [
-            source_row.eq(self.row + moving("dy", -1) - moving("dy", 1)),
-            source_column.eq(self.column + moving("dx", -1) - moving("dx", 1)),
-            self.mem_addr.eq(Cat(source_column, source_row)),
-        ]
-        m.d.sync += outside.eq(
-            (moving("dy", -1) & (self.row == self._params.height - 1))
-            | (moving("dy", 1) & (self.row == 0))
-            | (moving("dx", -1) & (self.column == self._params.width - 1))
-            | (moving("dx", 1) & (self.column == 0))
-        )
+        leaves = []
+        for index, axis, count in (
+            (self.column, "dx", self._params.width),
+            (self.row, "dy", self._params.height),
+        ):
+            # Content moved on by +1 comes from the index before, and the first has none before it.
+            onward, back = moves(axis, 1), moves(axis, -1)
+            source.append(Mux(onward | back, neighbour(index, back), index))
+            leaves.append((onward & (index == 0)) | (back & (index == count - 1)))
+        m.d.comb += self.mem_addr.eq(Cat(source))
+        m.d.sync += outside.eq(Cat(leaves).any())
         m.d.comb += self.data.eq(Mux(outside, 0, self.mem_rdata))
         return m
