@@ -1,0 +1,244 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every proof, in one list: what is claimed, of what, how, and which fault must break it.
+
+To add a proof, write a harness (``cosim.properties_shift`` says what that is) and append a
+``Proof`` to ``PROOFS``. ``cosim.prove`` runs them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+from amaranth.lib import wiring
+
+from cosim.properties_array import ArrayEqualsReader, ReaderContent
+from cosim.properties_shift import ShiftContent, ShiftProtocol, ShiftRun
+from cosim.properties_stream import PacketRun, StreamProtocol
+from hw.params import ArrayParams, ShiftParams
+from hw.timing import array_cycles, axis_cycles, shift_cycles
+
+__all__ = ["PROOFS", "Cover", "Fault", "Proof"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Fault:
+    """A net of the hardware, by its name below the harness, and what drives it instead.
+
+    The value is a Yosys signal expression: constants and parts of nets, joined by commas.
+    """
+
+    net: str
+    value: str
+
+    def __str__(self) -> str:
+        return f"{self.net} = {self.value}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Cover:
+    """Where the covers of a harness must be reached, so that no proof holds of nothing.
+
+    Parameters
+    ----------
+    params : ShiftParams or ArrayParams
+        Shape of the instance; smaller than the proof's own where that would take minutes.
+    first, last : int
+        Cycles in which to look.
+    pins : tuple of Fault
+        Inputs that are held, to shorten the search. It can only make covers harder to reach.
+    """
+
+    params: ShiftParams | ArrayParams
+    first: int
+    last: int
+    pins: tuple[Fault, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Proof:
+    """A claim about a harness, with the fault that must refute it.
+
+    Parameters
+    ----------
+    name : str
+        Unique; ends in the shape.
+    claim : str
+        What is proven, in words.
+    harness : callable
+        Makes the harness from ``params``.
+    params : ShiftParams or ArrayParams
+        Shape of the hardware.
+    depth : int
+        Without bound: the k of k-induction. Bounded: the cycle from reset that is looked at.
+    bounded : bool
+        One look at cycle ``depth``, instead of an induction.
+    fault : Fault
+        The negative control.
+    cover : Cover
+        What guards against a vacuous proof.
+    quick : bool
+        Also runs with ``--quick``.
+    """
+
+    name: str
+    claim: str
+    harness: Callable[[Any], wiring.Component]
+    params: ShiftParams | ArrayParams
+    depth: int
+    fault: Fault
+    cover: Cover
+    bounded: bool = False
+    quick: bool = False
+
+    @property
+    def method(self) -> str:
+        """How it is proven."""
+        return f"BMC depth {self.depth}" if self.bounded else f"{self.depth}-induction"
+
+
+def _shape(height: int, width: int, bits: int) -> ShiftParams:
+    return ShiftParams(height=height, width=width, bits=bits)
+
+
+# One channel after another, begun from reset: a whole run is then a matter of directions only.
+_RUNNING = (Fault("start", "1"), Fault("rst", "0"))
+
+
+def _one_channel(params: ShiftParams) -> Cover:
+    """From a first ``start`` to the first cycle of the next channel."""
+    cycles = shift_cycles(params)
+    return Cover(params, cycles - 1, cycles, _RUNNING)
+
+
+def _content(params: ShiftParams, fault: Fault, *, quick: bool = False) -> Proof:
+    return Proof(
+        name=f"shift-content-{params.name}",
+        claim="after done the memory holds the shifted map; any run, cell, data, direction",
+        harness=ShiftContent,
+        params=params,
+        depth=1,
+        fault=fault,
+        cover=_one_channel(_shape(4, 6, 2)),
+        quick=quick,
+    )
+
+
+def _protocol(params: ShiftParams, fault: Fault, *, quick: bool = False) -> Proof:
+    return Proof(
+        name=f"shift-protocol-{params.name}",
+        claim="addresses in range, H·W writes in SHIFT only, one done a start, ready",
+        harness=ShiftProtocol,
+        params=params,
+        depth=1,
+        fault=fault,
+        cover=_one_channel(params if params.pixels <= 256 else _shape(4, 6, 2)),
+        quick=quick,
+    )
+
+
+def _run(height: int, width: int) -> Proof:
+    params = _shape(height, width, 1)
+    cycles = shift_cycles(params)
+    # Faults take turns: a row or a column that never wraps to a boundary, a wrong direction.
+    faults = (
+        Fault("dut.walk.wraps", "0"),
+        Fault("dut.mem_wdata", "dut.mem_rdata"),
+        Fault("dut.walk.direction", "dut.direction[2:1],0"),
+    )
+    return Proof(
+        name=f"shift-run-{params.name}",
+        claim="one whole channel from reset: shifted, done once, in H·W + 2 cycles",
+        harness=ShiftRun,
+        params=params,
+        depth=cycles,
+        bounded=True,
+        fault=faults[(height + width) % len(faults)],
+        cover=Cover(params, cycles, cycles),
+        quick=(height, width) in {(2, 2), (3, 5), (4, 4), (6, 4)},
+    )
+
+
+def _reader(params: ShiftParams, fault: Fault) -> Proof:
+    return Proof(
+        name=f"reader-{params.name}",
+        claim="data is the pixel that the shift brings; every row, column, direction code",
+        harness=ReaderContent,
+        params=params,
+        depth=1,
+        fault=fault,
+        cover=Cover(params, 0, 2),
+        quick=True,
+    )
+
+
+def _array(params: ArrayParams) -> Proof:
+    cycles = array_cycles(params) + 2  # one before, to read the untouched map; one to read after
+    return Proof(
+        name=f"array-equals-reader-{params.name}",
+        claim="shifted and read plainly = untouched and read through the reader; g·H·W + 2 cycles",
+        harness=ArrayEqualsReader,
+        params=params,
+        depth=cycles,
+        bounded=True,
+        fault=Fault("dut.lane_right_up.walk.wraps", "0"),
+        cover=Cover(params, cycles, cycles),
+    )
+
+
+def _stream(params: ShiftParams, fault: Fault, *, quick: bool = False) -> Proof:
+    small = _shape(2, 3, 2)
+    return Proof(
+        name=f"stream-protocol-{params.name}",
+        claim="TVALID holds with its payload; H·W beats, TLAST on the last; error; latency",
+        harness=StreamProtocol,
+        params=params,
+        depth=2,
+        fault=fault,
+        cover=Cover(small, 0, axis_cycles(small), (Fault("rst", "0"),)),
+        quick=quick,
+    )
+
+
+def _packet(params: ShiftParams, *, pauses: int) -> Proof:
+    cycles = axis_cycles(params) + pauses
+    return Proof(
+        name=f"stream-content-{params.name}",
+        claim=f"beats out are the shifted beats in, with up to {pauses} pauses",
+        harness=PacketRun,
+        params=params,
+        depth=cycles,
+        bounded=True,
+        fault=Fault("dut.shift.direction", "dut.direction[2:1],0"),
+        cover=Cover(params, axis_cycles(params) - 1, cycles),
+    )
+
+
+_WRAPS = Fault("dut.walk.wraps", "0")
+_NO_ZERO = Fault("dut.mem_wdata", "dut.mem_rdata")
+_CODE = Fault("dut.walk.direction", "dut.direction[2:1],0")
+
+PROOFS: tuple[Proof, ...] = (
+    _content(_shape(16, 16, 8), _NO_ZERO, quick=True),
+    _content(_shape(7, 14, 8), Fault("dut.boundary", "0")),
+    _content(_shape(14, 7, 8), _WRAPS),
+    _content(_shape(12, 12, 8), _CODE),
+    _content(_shape(6, 10, 8), _NO_ZERO, quick=True),
+    _content(_shape(28, 28, 8), _NO_ZERO),
+    _content(_shape(32, 32, 8), _CODE),
+    _protocol(_shape(16, 16, 8), Fault("dut.walk.load", "dut.done"), quick=True),
+    _protocol(_shape(7, 14, 8), Fault("dut.walk.last", "0"), quick=True),
+    _protocol(_shape(12, 12, 8), Fault("dut.walk.load", "0")),
+    _protocol(_shape(6, 10, 8), Fault("dut.walk.step", "1"), quick=True),
+    _protocol(_shape(256, 256, 8), Fault("dut.ready", "1")),
+    *(_run(height, width) for height in range(2, 9) for width in range(2, 9)),
+    _reader(_shape(16, 16, 8), Fault("dut.direction", "0,direction[2:0]")),
+    _reader(_shape(7, 14, 8), Fault("dut.row", "column[2:0]")),
+    _reader(_shape(12, 12, 8), Fault("dut.mem_rdata", "00000000")),
+    _array(ArrayParams(shift=_shape(3, 4, 2), channels=24)),
+    _stream(_shape(16, 16, 8), Fault("dut.memory.write__en", "1"), quick=True),
+    _stream(_shape(7, 14, 8), Fault("dut.s_axis_tlast", "1")),
+    _stream(_shape(6, 10, 8), Fault("dut.m_axis_tready", "1"), quick=True),
+    _packet(_shape(2, 3, 1), pauses=2),
+)

