@@ -38,6 +38,7 @@ test-all: $(STAMP) ## the slow ones too
 
 prove: $(STAMP) ## all formal proofs, each with a seeded fault that must fail
 	$(RUN) -m cosim.prove --jobs $(JOBS)
+	$(RUN) -m cosim.equivalence
 
 lint: $(STAMP) ## ruff and mypy
 	$(VENV)/bin/ruff check .

@@ -116,7 +116,12 @@ def test_rtl_equals_pytorch_on_an_image(
     assert np.array_equal(got, expected), f"{np.count_nonzero(got != expected)} pixels differ"
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault[0])
+@pytest.mark.parametrize(
+    ("simulator", "fault"),
+    [("icarus", FAULTS[0]), *(("verilator", fault) for fault in FAULTS)],
+    ids=lambda value: value if isinstance(value, str) else value[0],
+    indirect=["simulator"],
+)
 def test_seeded_fault_is_noticed(
     simulator: str, fault: tuple[str, str, str], tmp_path: Path
 ) -> None:

@@ -123,7 +123,12 @@ def test_rtl_equals_pytorch_cycle_by_cycle(
     assert len(passed) == 6, f"all six tests must run, not {passed}"
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault[0])
+@pytest.mark.parametrize(
+    ("simulator", "fault"),
+    [("icarus", FAULTS[0]), *(("verilator", fault) for fault in FAULTS)],
+    ids=lambda value: value if isinstance(value, str) else value[0],
+    indirect=["simulator"],
+)
 def test_seeded_fault_is_noticed(
     simulator: str, fault: tuple[str, str, str, str, str], tmp_path: Path
 ) -> None:

@@ -90,7 +90,12 @@ def test_the_reader_has_no_write_port() -> None:
     assert outputs == {"data", "mem_addr"}, f"nothing may be written, but there is {outputs}"
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault[0])
+@pytest.mark.parametrize(
+    ("simulator", "fault"),
+    [("icarus", FAULTS[0]), *(("verilator", fault) for fault in FAULTS)],
+    ids=lambda value: value if isinstance(value, str) else value[0],
+    indirect=["simulator"],
+)
 def test_seeded_fault_is_noticed(
     simulator: str, fault: tuple[str, str, str], tmp_path: Path
 ) -> None:

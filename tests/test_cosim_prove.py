@@ -112,7 +112,8 @@ def test_command_line_returns_1_when_a_proof_does_not_count(monkeypatch):
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["--jobs", "0"], "argument --jobs: must be at least 1, not 0"),
+        (["--jobs", "0"], "argument --jobs: must be an integer of at least 1, not 0"),
+        (["--jobs", "two"], "argument --jobs: must be an integer of at least 1, not two"),
         (["--only", "nothing"], "no proof is called nothing"),
         (["--json", "no-such-folder/x.json"], "no folder no-such-folder"),
         (["--wrong"], "unrecognized arguments: --wrong"),
