@@ -26,7 +26,7 @@ from cosim.design import Design, bundle, emit_block
 from hw import cli, timing
 from hw.params import ArrayParams, Direction, ShiftParams
 from hw.shift import ShiftArray, ShiftedReader, ShiftModule
-from model.images import embed, test_images
+from model.images import embed, zoo_images
 
 __all__ = ["Comparison", "compare", "main"]
 
@@ -122,7 +122,7 @@ def _pictures(beside: Path, image: npt.NDArray[np.uint8], before: Any, after: An
 
 
 def _parser() -> cli.Parser:
-    images, _ = test_images()
+    images, _ = zoo_images()
     parser = cli.Parser(PROGRAM, "A real image through the shift RTL, compared with PyTorch.")
     parser.add_argument(
         "--out",
@@ -183,7 +183,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     reason = simulators.missing(options.simulator)
     if reason is not None:
         cli.bad_input(PROGRAM, reason)
-    images, _ = test_images()
+    images, _ = zoo_images()
     try:
         comparisons, files = _run(options, images[options.image])
         if options.json is not None:

@@ -17,7 +17,7 @@ from hw.timing import axis_cycles
 __all__ = ["PacketRun", "StreamProtocol"]
 
 # States of AxisShift in the order in which its text names them, which is how Amaranth numbers them.
-_RECEIVE, _SHIFT, _DROP, _FETCH, _SEND = range(5)
+_RECEIVE, _DROP, _SHIFT, _FETCH, _SEND = range(5)
 
 
 class Packets(wiring.Component):

@@ -32,10 +32,14 @@ from rich.console import Console
 from rich.table import Table
 
 from cosim.properties import PROOFS, Cover, Fault, Proof
+from hw import cli
 
 __all__ = ["Outcome", "ToolError", "Verdict", "main", "prove"]
 
+PROGRAM = "python -m cosim.prove"
 _TIMEOUT_S = 300.0
+_TRACE = 12
+"""Cycles from reset in which a control first looks for a real trace."""
 
 
 class ToolError(RuntimeError):
@@ -222,6 +226,11 @@ def prove(proof: Proof, *, timeout: float = _TIMEOUT_S) -> Outcome:
 
     def control(folder: Path, deadline: float) -> str:
         _translate(proof, None, (proof.fault,), folder, deadline)
+        # A trace from reset is the better witness: an induction step may begin anywhere.
+        if not proof.bounded:
+            trace = _ask(folder, deadline, "-t", str(_TRACE))
+            if trace is Verdict.REFUTED:
+                return f"{trace.value} (trace from reset)"
         verdict, part = _decide(proof, folder, deadline)
         return f"{verdict.value} ({part})" if verdict is Verdict.REFUTED else "not refuted"
 
@@ -257,37 +266,35 @@ def _table(outcomes: Sequence[Outcome], seconds: float) -> Table:
     return table
 
 
-class _Parser(argparse.ArgumentParser):
-    """Reports wrong usage in one line."""
-
-    def error(self, message: str) -> None:  # type: ignore[override]
-        self.exit(2, f"prove: {message}\n")
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be an integer of at least 1, not {text}")
-    return int(text)
-
-
 def _arguments(argv: Sequence[str] | None) -> tuple[argparse.Namespace, list[Proof]]:
-    parser = _Parser(prog="prove", description="Run the formal proofs, each with its control.")
+    parser = cli.Parser(PROGRAM, "Run the formal proofs, each with its control.")
     parser.add_argument("--quick", action="store_true", help="a subset, in under 40 s")
     parser.add_argument(
-        "--jobs", type=_positive, default=os.cpu_count() or 1, help="proofs at a time"
+        "--jobs",
+        type=cli.integer("jobs", 1, 256),
+        default=os.cpu_count() or 1,
+        metavar="COUNT",
+        help="proofs at a time",
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results here too")
-    parser.add_argument("--only", metavar="NAME", help="a name, or a pattern: 'shift-run-*'")
+    parser.add_argument(
+        "--json",
+        type=Path,
+        metavar="FILE",
+        default=argparse.SUPPRESS,
+        help="write the results here too",
+    )
+    parser.add_argument(
+        "--only", metavar="NAME", default="*", help="a name, or a pattern: 'shift-run-*'"
+    )
     arguments = parser.parse_args(argv)
     proofs = [
         proof
         for proof in PROOFS
-        if (proof.quick or not arguments.quick)
-        and fnmatch.fnmatchcase(proof.name, arguments.only or "*")
+        if (proof.quick or not arguments.quick) and fnmatch.fnmatchcase(proof.name, arguments.only)
     ]
     if not proofs:
         parser.error(f"no proof is called {arguments.only}")
-    if arguments.json and not arguments.json.parent.is_dir():
+    if "json" in arguments and not arguments.json.parent.is_dir():
         parser.error(f"no folder {arguments.json.parent}")
     return arguments, proofs
 
@@ -308,7 +315,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Console(width=None if sys.stdout.isatty() else 200).print(
         _table(ordered, time.monotonic() - began)
     )
-    if arguments.json:
+    if "json" in arguments:
         text = json.dumps([outcome.as_dict() for outcome in ordered], indent=2, ensure_ascii=False)
         arguments.json.write_text(text + "\n", encoding="utf-8")
     return 0 if all(outcome.passed for outcome in ordered) else 1

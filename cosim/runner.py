@@ -34,26 +34,22 @@ __all__ = ["BuildError", "SimulationError", "build", "build_folder", "read_resul
 WAIVERS = """\
 `verilator_config
 // Yosys writes a case without its default branch, a comparison with 0 as a logical "not",
-// comparisons with constants as short as possible, comparisons that always come out the same,
-// and a wire for an empty vector.
+// comparisons with constants as short as possible, and comparisons that always come out the same.
 public_flat_rw -module "bench" -var "*__*"
 lint_off -rule CASEINCOMPLETE
 lint_off -rule WIDTHTRUNC -file "*" -match "Logical operator LOGNOT expects 1 bit*"
 lint_off -rule WIDTHEXPAND -file "*" -match "Operator * expects * bits on the ?HS, but ?HS's CONST*"
 lint_off -rule UNSIGNED -file "*" -match "Comparison is constant*"
 lint_off -rule CMPCONST -file "*" -match "Comparison is constant*"
-lint_off -rule ASCRANGE -file "*" -match "Ascending bit range vector: *: ?-1:0?*"
 """
 """What of Verilator's warnings, all of them errors, Yosys' output raises without being wrong."""
 
 TIMESCALE = ("1ns", "1ps")
 
-# Yosys writes Verilog-2005. By the rules of SystemVerilog, which cocotb asks Icarus for, variables
-# have their initial values before anything runs, and an `always @*` whose inputs never change
-# would never run.
 # Only the ports of the bench need to be seen: a model in which everything is takes thrice as long
-# to compile.
-ARGUMENTS = {"icarus": ["-g2005"], "verilator": ["--no-public-flat-rw"]}
+# to compile. Icarus keeps the SystemVerilog rules that cocotb asks for, which are the harsher ones:
+# there an `always @*` whose inputs never change never runs.
+ARGUMENTS = {"icarus": [], "verilator": ["--no-public-flat-rw"]}
 
 
 class BuildError(AssertionError):

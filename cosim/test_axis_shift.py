@@ -32,16 +32,16 @@ SHAPES = [
 # Name, old text, new text, the test that notices, a word of its message.
 FAULTS = [
     (
-        "last_never_raised",
+        "map_never_ends",
         "assign m_axis_tlast = ",
         "assign m_axis_tlast = 1'h0 & ",
         "maps_with_random_stalls",
-        "TLAST",
+        "12 maps must come out, not 0 beats",
     ),
     (
         "beat_lost_while_waiting",
-        "          if (m_axis_tready) begin\n            addr = ",
-        "          if (1'h1) begin\n            addr = ",
+        "= sent ? {",
+        "= m_axis_tvalid ? {",
         "maps_with_random_stalls",
         "a beat that waits must hold|beats differ",
     ),
@@ -54,10 +54,10 @@ FAULTS = [
     ),
     (
         "error_never_raised",
-        "error = 1'h1;",
-        "error = 1'h0;",
+        "assign error = ",
+        "assign error = 1'h0 & ",
         "packets_of_wrong_length",
-        "error must strobe",
+        "maps must come out|error must strobe",
     ),
     ("reset_ignored", "if (rst) begin", "if (1'h0) begin", "reset_at_every_moment", "axis"),
 ]

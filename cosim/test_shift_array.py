@@ -16,7 +16,7 @@ from cosim.design import Block, Design, bundle, emit_block
 from cosim.runner import SimulationError, run
 from hw.params import ArrayParams, ShiftParams
 from hw.shift import ShiftArray
-from model.images import embed, test_images
+from model.images import embed, zoo_images
 
 BODY = "cosim.body_shift_array"
 
@@ -33,7 +33,7 @@ LARGE = [
 FAULTS = [
     ("no_zero_at_boundary", "boundary ? 16'h0000 :", "1'h0 ? 16'h0000 :"),
     ("one_channel_left_out", "channel == 2'h2", "channel == 2'h1"),
-    ("channels_on_top_of_each_other", "= { channel, ", "= { 2'h0, "),
+    ("channels_on_top_of_each_other", "? { channel, ", "? { 2'h0, "),
     ("host_sees_the_wrong_bank", "lane == 3'h5", "lane == 3'h6"),
     ("reset_ignored", "if (rst) begin", "if (1'h0) begin"),
 ]
@@ -104,7 +104,7 @@ def test_rtl_equals_pytorch_on_an_image(
     simulator: str, params: ArrayParams, tmp_path: Path
 ) -> None:
     """Two blocks on a whole feature map equal PyTorch, those channels that stay included."""
-    images, _ = test_images()
+    images, _ = zoo_images()
     image = embed(images[1:2], params.channels, seed=1)[0]
     feature_map = vectors.to_ports(image, params.shift.bits)
     check(large_design(), simulator, params, feature_map, tmp_path, tests="two_blocks")

@@ -53,8 +53,13 @@ def neighbour(index: Value, forward: Value) -> Value:
     A bit toggles where all lower bits equal ``forward``. Written out because an adder would be
     mapped to a carry chain, which costs more LUTs than it saves on so few bits.
     """
+    lowest, *others = index
     return Cat(
-        bit ^ (index[:place] ^ (~forward).replicate(place)).all() for place, bit in enumerate(index)
+        ~lowest,
+        (
+            bit ^ (index[:place] ^ (~forward).replicate(place)).all()
+            for place, bit in enumerate(others, start=1)
+        ),
     )
 
 
@@ -187,7 +192,7 @@ class AddressWalk(wiring.Component):
         ]
         if loops == width:  # every column; the very last one ends the walk
             m.d.comb += holds.eq(row_end)
-        else:
+        elif loops > 1:
             before = Mux(column_forward, column < loops - 1, column > width - loops)
             m.d.comb += holds.eq(row_end & before)
 

@@ -183,18 +183,13 @@ class ShiftArray(wiring.Component):
                 lane.direction.eq(direction),
                 lane.mem_rdata.eq(bank.rdata),
             ]
-            with m.If(lane.mem_we):
-                m.d.comb += [
-                    bank.addr.eq(Cat(lane.mem_addr, channel)),
-                    bank.we.eq(1),
-                    bank.wdata.eq(lane.mem_wdata),
-                ]
-            with m.Else():
-                m.d.comb += [
-                    bank.addr.eq(self.addr),
-                    bank.we.eq(self.we & (self.lane == direction)),
-                    bank.wdata.eq(self.wdata),
-                ]
+            host_we = self.we & (self.lane == direction)
+            moves = lane.mem_we
+            m.d.comb += [
+                bank.addr.eq(Mux(moves, Cat(lane.mem_addr, channel), self.addr)),
+                bank.we.eq(moves | host_we),
+                bank.wdata.eq(Mux(moves, lane.mem_wdata, self.wdata)),
+            ]
             words.append(bank.rdata)
 
         # The counter rests on the last channel, so that no further state is needed: a lane that

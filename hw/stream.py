@@ -86,64 +86,66 @@ class AxisShift(wiring.Component):
         next_row = Signal.like(row)
         next_column = Signal.like(column)
         row_ends = column == params.width - 1
-        on_last = row_ends & (row == params.height - 1)
+        on_last = Signal()
         m.d.comb += [
+            on_last.eq(row_ends & (row == params.height - 1)),
             next_column.eq(Mux(row_ends, 0, column + 1)),
             next_row.eq(Mux(on_last, 0, row + row_ends)),
         ]
-        advance = [row.eq(next_row), column.eq(next_column)]
-        restart = [row.eq(0), column.eq(0)]
 
         first_beat = Signal(init=1)
         direction = Signal(3)
-        taken = self.s_axis_tvalid & self.s_axis_tready
-        m.d.comb += [
-            shift.direction.eq(direction),
-            shift.mem_rdata.eq(memory.rdata),
-            memory.addr.eq(Cat(column, row)),
-            memory.wdata.eq(self.s_axis_tdata),
-            self.m_axis_tdata.eq(memory.rdata),
-            self.m_axis_tlast.eq(on_last),
-        ]
+        taken = Signal()
+        sent = Signal()
         with m.If(taken):
             m.d.sync += first_beat.eq(self.s_axis_tlast)
             with m.If(first_beat):
                 m.d.sync += direction.eq(self.s_axis_tuser)
 
-        with m.FSM():
-            with m.State("RECEIVE"):
-                m.d.comb += [self.s_axis_tready.eq(1), memory.we.eq(taken)]
-                with m.If(taken):
-                    m.d.sync += advance
-                    with m.If(on_last & self.s_axis_tlast):
-                        m.d.comb += shift.start.eq(1)
-                        m.next = "SHIFT"
-                    with m.Elif(on_last):
-                        m.next = "DROP"
-                    with m.Elif(self.s_axis_tlast):
-                        m.d.comb += self.error.eq(1)
-                        m.d.sync += restart
-            with m.State("DROP"):
-                m.d.comb += self.s_axis_tready.eq(1)
-                with m.If(taken & self.s_axis_tlast):
-                    m.d.comb += self.error.eq(1)
-                    m.next = "RECEIVE"
-            with m.State("SHIFT"):
-                m.d.comb += [
-                    memory.addr.eq(shift.mem_addr),
-                    memory.we.eq(shift.mem_we),
-                    memory.wdata.eq(shift.mem_wdata),
-                ]
-                with m.If(shift.done):
-                    m.next = "FETCH"
+        with m.FSM() as fsm:
+            with m.State("RECEIVE"), m.If(taken):
+                with m.If(on_last & ~self.s_axis_tlast):
+                    m.next = "DROP"
+                with m.Elif(on_last):
+                    m.next = "SHIFT"
+            with m.State("DROP"), m.If(taken & self.s_axis_tlast):
+                m.next = "RECEIVE"
+            with m.State("SHIFT"), m.If(shift.done):
+                m.next = "FETCH"
             with m.State("FETCH"):
                 m.next = "SEND"
-            with m.State("SEND"):
-                # The memory's output register is the output: read again what waits, or read on.
-                m.d.comb += self.m_axis_tvalid.eq(1)
-                with m.If(self.m_axis_tready):
-                    m.d.sync += advance
-                    m.d.comb += memory.addr.eq(Cat(next_column, next_row))
-                    with m.If(on_last):
-                        m.next = "RECEIVE"
+            with m.State("SEND"), m.If(sent & on_last):
+                m.next = "RECEIVE"
+
+        # Plain expressions of the state, not assignments within it: those would become processes
+        # that a SystemVerilog simulator does not run before one of their inputs changes.
+        receiving = fsm.ongoing("RECEIVE")
+        dropping = fsm.ongoing("DROP")
+        shifting = fsm.ongoing("SHIFT")
+        sending = fsm.ongoing("SEND")
+        m.d.comb += [
+            self.s_axis_tready.eq(receiving | dropping),
+            taken.eq(self.s_axis_tvalid & self.s_axis_tready),
+            self.error.eq(taken & self.s_axis_tlast & (dropping | ~on_last)),
+            self.m_axis_tvalid.eq(sending),
+            self.m_axis_tlast.eq(on_last),
+            self.m_axis_tdata.eq(memory.rdata),
+            sent.eq(sending & self.m_axis_tready),
+            shift.start.eq(receiving & taken & on_last & self.s_axis_tlast),
+            shift.direction.eq(direction),
+            shift.mem_rdata.eq(memory.rdata),
+        ]
+        with m.If(self.error):
+            m.d.sync += [row.eq(0), column.eq(0)]
+        with m.Elif(sent | (taken & receiving)):
+            m.d.sync += [row.eq(next_row), column.eq(next_column)]
+
+        # The memory's output register is the stream's: read again what waits, or read on.
+        waiting = Cat(column, row)
+        following = Cat(next_column, next_row)
+        m.d.comb += [
+            memory.addr.eq(Mux(shifting, shift.mem_addr, Mux(sent, following, waiting))),
+            memory.we.eq(Mux(shifting, shift.mem_we, taken & receiving)),
+            memory.wdata.eq(Mux(shifting, shift.mem_wdata, self.s_axis_tdata)),
+        ]
         return m

@@ -15,7 +15,7 @@ import safetensors.numpy
 
 from hw.params import MAX_CHANNELS, ParameterError, ParameterTypeError, check_integer
 
-__all__ = ["IMAGES_PATH", "IMAGES_SHA256", "ImageFileError", "embed", "test_images"]
+__all__ = ["IMAGES_PATH", "IMAGES_SHA256", "ImageFileError", "embed", "zoo_images"]
 
 IMAGES_PATH = Path(__file__).parent / "zoo" / "cifar10_test_48.safetensors"
 IMAGES_SHA256 = "2e45f237410e8bd50e2e5b15f94cc2142652b6a03da8e78bcb9647232b991489"
@@ -31,7 +31,7 @@ class ImageFileError(ValueError):
     """The image file is not the one described; the message states the rule, then the value."""
 
 
-def test_images() -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+def zoo_images() -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
     """Return the first 48 test images of CIFAR-10 and their labels.
 
     Returns
@@ -58,10 +58,6 @@ def test_images() -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
     if found != expected:
         raise ImageFileError(f"{IMAGES_PATH.name} must hold {expected}, not {found}")
     return tensors["images"], tensors["labels"]
-
-
-# pytest collects what is named test_*, wherever a test module imports it.
-test_images.__test__ = False  # type: ignore[attr-defined]
 
 
 def embed(images: npt.NDArray[np.uint8], channels: int, *, seed: int) -> npt.NDArray[np.int8]:

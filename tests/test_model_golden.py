@@ -18,7 +18,7 @@ from hw import params
 from hw.params import Direction, ParameterError, ParameterTypeError, channel_directions
 from model import golden
 from model import shift as shift_module
-from model.images import embed, test_images
+from model.images import embed, zoo_images
 
 # What becomes of [[1, 2, 3], [4, 5, 6]], written out by hand.
 BY_HAND = {
@@ -84,7 +84,7 @@ def test_keeps_every_integer_dtype(dtype: type[np.integer]) -> None:
 
 
 def test_equals_the_torch_module_on_real_images() -> None:
-    x = embed(test_images()[0][:4], 256, seed=1)
+    x = embed(zoo_images()[0][:4], 256, seed=1)
     assert np.array_equal(golden.shift(x), torch_shift(x))
 
 

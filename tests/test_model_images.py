@@ -18,7 +18,7 @@ from PIL import Image
 
 from hw.params import ParameterError, ParameterTypeError
 from model import images as images_module
-from model.images import IMAGES_PATH, IMAGES_SHA256, ImageFileError, embed, test_images
+from model.images import IMAGES_PATH, IMAGES_SHA256, ImageFileError, embed, zoo_images
 from scripts import make_zoo_images
 
 # Of the whole output, seed 0: NumPy does not promise its random streams for ever.
@@ -29,7 +29,7 @@ EMBEDDED_SHA256 = {
 
 
 def test_loads_the_first_test_images() -> None:
-    images, labels = test_images()
+    images, labels = zoo_images()
     assert images.shape == (48, 3, 32, 32)
     assert images.dtype == np.uint8
     assert labels.shape == (48,)
@@ -51,7 +51,7 @@ def test_refuses_a_changed_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     digest = hashlib.sha256(data).hexdigest()
     message = f"changed.safetensors must have sha256 {IMAGES_SHA256}, not {digest}"
     with pytest.raises(ImageFileError, match=f"^{re.escape(message)}$"):
-        test_images()
+        zoo_images()
 
 
 @pytest.mark.parametrize(
@@ -75,12 +75,12 @@ def test_refuses_other_tensors(
         f"{{'images': ('{np.dtype(dtype)}', {shape}), 'labels': ('uint8', (48,))}}"
     )
     with pytest.raises(ImageFileError, match=f"^{re.escape(message)}$"):
-        test_images()
+        zoo_images()
 
 
 @pytest.mark.parametrize("channels", [128, 256])
 def test_embedding_fills_int8_and_rarely_saturates(channels: int) -> None:
-    embedded = embed(test_images()[0], channels, seed=0)
+    embedded = embed(zoo_images()[0], channels, seed=0)
     assert embedded.shape == (48, channels, 16, 16)
     assert embedded.dtype == np.int8
     assert len(np.unique(embedded)) == 256
@@ -90,7 +90,7 @@ def test_embedding_fills_int8_and_rarely_saturates(channels: int) -> None:
 
 
 def test_embedding_equals_a_plain_loop() -> None:
-    images, channels, seed = test_images()[0][:2], 5, 11
+    images, channels, seed = zoo_images()[0][:2], 5, 11
     weights = np.random.Generator(np.random.PCG64(seed)).integers(
         -128, 128, size=(12, channels), dtype=np.int8
     )
@@ -107,7 +107,7 @@ def test_embedding_equals_a_plain_loop() -> None:
 
 
 def test_embedding_depends_on_the_seed_only() -> None:
-    images = test_images()[0][:3]
+    images = zoo_images()[0][:3]
     first = embed(images, 24, seed=1)
     assert np.array_equal(first, embed(images, 24, seed=1))
     assert not np.array_equal(first, embed(images, 24, seed=2))
