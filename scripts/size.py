@@ -28,6 +28,7 @@ from hw import cli
 from hw.params import ShiftParams
 from hw.shift import ShiftedReader, ShiftModule
 from scripts.line_buffer import LineBufferShift
+from scripts.tables import insert
 
 PROGRAM = "python -m scripts.size"
 ROOT = Path(__file__).parent.parent
@@ -224,10 +225,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.update:
         BASELINE.parent.mkdir(parents=True, exist_ok=True)
         BASELINE.write_text(text, encoding="utf-8")
-        readme = README.read_text(encoding="utf-8")
-        block = f"<!-- size -->\n{table(results)}\n<!-- /size -->"
-        readme = re.sub(r"<!-- size -->.*<!-- /size -->", lambda _: block, readme, flags=re.DOTALL)
-        README.write_text(readme, encoding="utf-8")
+        insert(README, "size", table(results))
     print(text if options.json else table(results))
     differences = compare(results, json.loads(BASELINE.read_text(encoding="utf-8")))
     for line in differences:
