@@ -112,8 +112,8 @@ def test_command_line_returns_1_when_a_proof_does_not_count(monkeypatch):
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["--jobs", "0"], "argument --jobs: must be an integer of at least 1, not 0"),
-        (["--jobs", "two"], "argument --jobs: must be an integer of at least 1, not two"),
+        (["--jobs", "0"], "argument --jobs: jobs must be an integer from 1 to 256, not 0"),
+        (["--jobs", "two"], "argument --jobs: jobs must be an integer from 1 to 256, not 'two'"),
         (["--only", "nothing"], "no proof is called nothing"),
         (["--json", "no-such-folder/x.json"], "no folder no-such-folder"),
         (["--wrong"], "unrecognized arguments: --wrong"),
@@ -123,4 +123,4 @@ def test_wrong_usage_is_one_line_and_2(argv, message, capsys):
     with pytest.raises(SystemExit) as stopped:
         main(argv)
     assert stopped.value.code == 2
-    assert capsys.readouterr().err == f"prove: {message}\n"
+    assert capsys.readouterr().err == f"python -m cosim.prove: error: {message} (see --help)\n"
