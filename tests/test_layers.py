@@ -11,6 +11,7 @@ ROOT = Path(__file__).parent.parent
 LEAVES = {
     "hw.params", "hw.timing", "hw.cli",
     "model.golden", "model.images", "model.layer_shape", "model.layers",
+    "model.cifar", "model.picture", "model.image_folder",
 }  # fmt: skip
 MODULES = sorted(
     ".".join(path.relative_to(ROOT).with_suffix("").parts)
