@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Checkpoints: one safetensors file, complete or absent, and never a pickle.
+
+Tensors lie under ``model.…``, ``ema.…`` and ``optimizer.…``; what is no tensor (the recipe, the
+epoch, accuracies) is one JSON object in the file's metadata, so that the two cannot part.
+A file from outside is hostile until checked: sizes are bounded before anything is read, and a
+tensor must have the shape and dtype of the one that it replaces.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import nn
+
+__all__ = ["CheckpointError", "load_into", "read", "write"]
+
+FORMAT = 1
+MAX_BYTES = 1 << 31
+MAX_TENSORS = 100_000
+_KEY = "shiftbar"
+
+
+class CheckpointError(ValueError):
+    """A checkpoint is damaged, hostile, or belongs to another network."""
+
+
+def write(file: Path, tensors: Mapping[str, torch.Tensor], facts: Mapping[str, Any]) -> None:
+    """Write a checkpoint beside its place, then rename: a reader sees the old one or the new.
+
+    Parameters
+    ----------
+    file : Path
+        Its folder must exist.
+    tensors : mapping of str to torch.Tensor
+    facts : mapping
+        Anything that JSON can hold.
+    """
+    text = json.dumps({"format": FORMAT, **facts}, sort_keys=True)
+    kept = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    data = save(kept, metadata={_KEY: text})
+    with tempfile.NamedTemporaryFile(dir=file.parent, prefix=f".{file.name}-", delete=False) as new:
+        try:
+            new.write(data)
+            new.flush()
+            os.fsync(new.fileno())
+            os.chmod(new.name, 0o644)
+            os.replace(new.name, file)
+        except BaseException:
+            os.unlink(new.name)
+            raise
+
+
+def read(file: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Read a checkpoint's tensors and facts.
+
+    Raises
+    ------
+    CheckpointError
+        If it is missing, too large, damaged, or no checkpoint of this project.
+    """
+    try:
+        size = file.stat().st_size
+        if size > MAX_BYTES:
+            raise CheckpointError(f"{file} must have at most {MAX_BYTES} bytes, not {size}")
+        with safe_open(file, framework="pt") as content:
+            metadata = content.metadata() or {}
+            names = list(content.keys())
+            if len(names) > MAX_TENSORS:
+                raise CheckpointError(
+                    f"{file} must hold at most {MAX_TENSORS} tensors, not {len(names)}"
+                )
+            tensors = {name: content.get_tensor(name) for name in names}
+    except OSError as error:
+        raise CheckpointError(f"{file} must be a readable file: {error.strerror}") from None
+    except SafetensorError as error:
+        raise CheckpointError(f"{file} must be a safetensors file: {error}") from None
+    try:
+        facts = json.loads(metadata[_KEY])
+        version = facts["format"]
+    except (KeyError, TypeError, ValueError, RecursionError):
+        raise CheckpointError(f"{file} must be a checkpoint of shiftbar: no facts in it") from None
+    if version != FORMAT:
+        raise CheckpointError(f"{file} must have format {FORMAT}, not {version!r}")
+    return tensors, facts
+
+
+def load_into(module: nn.Module, tensors: Mapping[str, torch.Tensor], prefix: str) -> None:
+    """Copy the tensors under ``prefix`` into a module, exactly matching its own.
+
+    Raises
+    ------
+    CheckpointError
+        If a name is missing or too many, or a shape or dtype differs.
+    """
+    own = module.state_dict()
+    given = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+    for name in sorted(own.keys() ^ given.keys()):
+        lacks = "lacks" if name in own else "has no place for"
+        raise CheckpointError(f"the checkpoint {lacks} {prefix}{name}")
+    for name, value in given.items():
+        wanted = own[name]
+        if value.shape != wanted.shape or value.dtype != wanted.dtype:
+            raise CheckpointError(
+                f"{prefix}{name} must be {wanted.dtype} {list(wanted.shape)}, "
+                f"not {value.dtype} {list(value.shape)}"
+            )
+    module.load_state_dict(given)
