@@ -19,6 +19,8 @@ from hw.params import ParameterError, check_integer
 
 __all__ = ["OutputError", "Parser", "bad_input", "integer", "write_files"]
 
+_BESIDE = ".writing-"
+
 
 class OutputError(Exception):
     """Results cannot be written where they were asked for."""
@@ -86,12 +88,14 @@ def write_files(folder: Path, files: dict[str, str], *, owner: str) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if any(folder.iterdir()) and not (folder / owner).is_file():
+        # What a killed run, or one at the same time, leaves beside its place is nobody's file.
+        held = [entry for entry in folder.iterdir() if not entry.name.startswith(_BESIDE)]
+        if held and not (folder / owner).is_file():
             raise OutputError(
                 f"the output folder must be new, empty or hold an earlier {owner}, "
                 f"not other files: {folder}"
             )
-        with tempfile.TemporaryDirectory(prefix=".writing-", dir=folder) as beside:
+        with tempfile.TemporaryDirectory(prefix=_BESIDE, dir=folder) as beside:
             for name, text in files.items():
                 Path(beside, name).write_text(text, encoding="utf-8", newline="\n")
             for name in sorted(files, key=lambda name: name == owner):
