@@ -296,6 +296,8 @@ def _arguments(argv: Sequence[str] | None) -> tuple[argparse.Namespace, list[Pro
         parser.error(f"no proof is called {arguments.only}")
     if "json" in arguments and not arguments.json.parent.is_dir():
         parser.error(f"no folder {arguments.json.parent}")
+    if "json" in arguments and arguments.json.is_dir():
+        parser.error(f"--json must name a file, not the folder {arguments.json}")
     return arguments, proofs
 
 

@@ -15,6 +15,7 @@ import enum
 
 __all__ = [
     "CHANNEL_DIVIDER",
+    "MAX_BANK_WORDS",
     "MAX_BITS",
     "MAX_CHANNELS",
     "MAX_SIDE",
@@ -32,6 +33,7 @@ __all__ = [
 MAX_SIDE = 256
 MAX_BITS = 64
 MAX_CHANNELS = 4096
+MAX_BANK_WORDS = 1 << 18
 
 CHANNEL_DIVIDER = 12
 """One group is C // 12 channels: 8 groups move, the last third (and the remainder) stays."""
@@ -202,6 +204,11 @@ class ArrayParams:
         if not isinstance(self.shift, ShiftParams):
             raise ParameterTypeError(f"shift must be ShiftParams, not {self.shift!r}")
         group_size(self.channels)
+        if self.depth > MAX_BANK_WORDS:
+            raise ParameterError(
+                f"a lane's bank must have at most {MAX_BANK_WORDS} words, not {self.depth}: "
+                f"{self.group} channels of {self.shift.height} by {self.shift.width} pixels"
+            )
 
     @property
     def group(self) -> int:

@@ -57,6 +57,14 @@ def test_too_few_or_too_many_channels(channels):
         ArrayParams(shift=ShiftParams(height=4, width=4), channels=channels)
 
 
+def test_a_bank_too_large_to_emit():
+    message = (
+        "^a lane's bank must have at most 262144 words, not 22347776: 341 channels of 256 by 256"
+    )
+    with pytest.raises(ParameterError, match=message):
+        ArrayParams(shift=ShiftParams(height=256, width=256), channels=4096)
+
+
 def test_array_needs_shift_params():
     with pytest.raises(ParameterTypeError, match="^shift must be ShiftParams, not 16$"):
         ArrayParams(shift=16, channels=24)
