@@ -26,7 +26,8 @@ from collections.abc import Callable
 import torch
 from torch.nn import functional
 
-from hw.params import Direction, channel_directions, group_size
+from hw import cli
+from hw.params import MAX_CHANNELS, Direction, channel_directions, group_size
 from model.shift import shift, shift_reference
 
 Form = Callable[[torch.Tensor], torch.Tensor]
@@ -195,18 +196,29 @@ def print_table(result: dict[str, dict[str, dict[str, float]]]) -> None:
 
 def parse_shape(text: str) -> list[int]:
     """Read ``B,C,H,W``."""
-    sizes = [int(part) for part in text.split(",")]
-    if len(sizes) != 4 or min(sizes) < 1:
-        raise argparse.ArgumentTypeError(f"shape must be four positive sizes B,C,H,W, not {text!r}")
+    parts = text.split(",")
+    sizes = [int(part) for part in parts if part.isdecimal()]
+    if len(parts) != 4 or len(sizes) != 4 or min(sizes) < 1 or not 12 <= sizes[1] <= MAX_CHANNELS:
+        raise argparse.ArgumentTypeError(
+            f"shape must be B,C,H,W, each at least 1, C from 12 to {MAX_CHANNELS}, not {text!r}"
+        )
     return sizes
 
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--shape", type=parse_shape, default=[64, 256, 16, 16], metavar="B,C,H,W")
-    parser.add_argument("--threads", type=int, default=1, help="threads of PyTorch (default 1)")
-    parser.add_argument("--rounds", type=int, default=9, help="rounds to take the median of")
+    parser = cli.Parser("python -m scripts.bench_shift", (__doc__ or "").partition("\n")[0])
+    parser.add_argument(
+        "--shape", type=parse_shape, default="64,256,16,16", metavar="B,C,H,W", help="of the map"
+    )
+    parser.add_argument(
+        "--threads", type=cli.integer("threads", 1, 256), default=1, metavar="COUNT",
+        help="threads of PyTorch",
+    )  # fmt: skip
+    parser.add_argument(
+        "--rounds", type=cli.integer("rounds", 2, 1000), default=9, metavar="COUNT",
+        help="rounds to take the median of",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
