@@ -2,7 +2,7 @@
 """What every command of the project has in common.
 
 Results go to stdout, progress and errors to stderr. Exit code 0: done; 1: the check or the build
-failed; 2: bad input or usage, told in one line. A leaf: the standard library only.
+failed; 2: bad input or usage, told in one line. A leaf: the standard library and ``hw.params``.
 """
 
 from __future__ import annotations
@@ -67,10 +67,11 @@ def integer(name: str, low: int, high: int) -> Callable[[str], int]:
 
 
 def write_files(folder: Path, files: dict[str, str], *, owner: str) -> None:
-    """Write a stage's text files into its folder: all of them complete, or none.
+    """Write a stage's text files into its folder; no file is ever half-written.
 
-    Each is written beside its place and then renamed, the file ``owner`` last. A folder that
-    holds files but not ``owner`` belongs to something else and is left alone.
+    All are written beside their places, then renamed one by one, the file ``owner`` last: a run
+    killed between two renames leaves whole files of two results, which ``owner``'s hashes tell.
+    A folder that holds files but not ``owner`` belongs to something else and is left alone.
 
     Parameters
     ----------

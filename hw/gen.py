@@ -118,7 +118,8 @@ def describe(product: Product, text: str) -> dict[str, Any]:
 
     Keys: ``format`` (version of this layout), ``module``, ``verilog`` (file, sha256),
     ``parameters``, ``directions`` (code by name), ``ports`` (name, direction, width, signed),
-    ``cycles`` (a formula in the parameters, and its value for one unit of work), ``tools``.
+    ``cycles`` (a formula in sizes and in how many units of work follow each other, and its value
+    for one unit), ``tools``.
     """
     ports = [
         {"name": name, "direction": "input", "width": 1, "signed": False} for name in ("clk", "rst")

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Cycles of every block, as functions of its parameters.
 
-A leaf: the standard library only. Co-simulation asserts that these are *equal* to what the RTL
-takes, the proofs use them as bounds, and the cost model charges them. A formula is written once,
-as the text that the JSON beside the generated Verilog shows, and evaluated from that text.
+A leaf: the standard library and ``hw.params`` only.
+
+Co-simulation asserts that these are *equal* to what the RTL takes, the proofs use them as bounds,
+and the cost model charges them. A formula is written once, as terms; its text is in the JSON beside
+the generated Verilog.
 """
 
 from __future__ import annotations
