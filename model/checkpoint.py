@@ -21,7 +21,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import nn
 
-__all__ = ["CheckpointError", "load_into", "read", "write"]
+__all__ = ["CheckpointError", "load_into", "match", "read", "replace", "write"]
 
 FORMAT = 1
 MAX_BYTES = 1 << 31
@@ -34,7 +34,7 @@ class CheckpointError(ValueError):
 
 
 def write(file: Path, tensors: Mapping[str, torch.Tensor], facts: Mapping[str, Any]) -> None:
-    """Write a checkpoint beside its place, then rename: a reader sees the old one or the new.
+    """Write a checkpoint, whole or not at all.
 
     Parameters
     ----------
@@ -46,10 +46,14 @@ def write(file: Path, tensors: Mapping[str, torch.Tensor], facts: Mapping[str, A
     """
     text = json.dumps({"format": FORMAT, **facts}, sort_keys=True)
     kept = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    data = save(kept, metadata={_KEY: text})
+    replace(file, save(kept, metadata={_KEY: text}))
+
+
+def replace(file: Path, content: bytes) -> None:
+    """Write a file beside its place, then rename: a reader sees the old one or the new."""
     with tempfile.NamedTemporaryFile(dir=file.parent, prefix=f".{file.name}-", delete=False) as new:
         try:
-            new.write(data)
+            new.write(content)
             new.flush()
             os.fsync(new.fileno())
             os.chmod(new.name, 0o644)
@@ -93,15 +97,16 @@ def read(file: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     return tensors, facts
 
 
-def load_into(module: nn.Module, tensors: Mapping[str, torch.Tensor], prefix: str) -> None:
-    """Copy the tensors under ``prefix`` into a module, exactly matching its own.
+def match(
+    own: Mapping[str, torch.Tensor], tensors: Mapping[str, torch.Tensor], prefix: str
+) -> dict[str, torch.Tensor]:
+    """Return the tensors under ``prefix``, by name without it, if they fit one's own exactly.
 
     Raises
     ------
     CheckpointError
         If a name is missing or too many, or a shape or dtype differs.
     """
-    own = module.state_dict()
     given = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
     for name in sorted(own.keys() ^ given.keys()):
         lacks = "lacks" if name in own else "has no place for"
@@ -113,4 +118,15 @@ def load_into(module: nn.Module, tensors: Mapping[str, torch.Tensor], prefix: st
                 f"{prefix}{name} must be {wanted.dtype} {list(wanted.shape)}, "
                 f"not {value.dtype} {list(value.shape)}"
             )
-    module.load_state_dict(given)
+    return given
+
+
+def load_into(module: nn.Module, tensors: Mapping[str, torch.Tensor], prefix: str) -> None:
+    """Copy the tensors under ``prefix`` into a module, exactly matching its own.
+
+    Raises
+    ------
+    CheckpointError
+        As `match`.
+    """
+    module.load_state_dict(match(module.state_dict(), tensors, prefix))

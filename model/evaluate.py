@@ -16,6 +16,7 @@ from hw.params import ParameterError
 from model import checkpoint
 from model.data import DataError, Dataset, load, normalise
 from model.psp import create_model
+from model.recipe import Recipe
 
 __all__ = ["accuracy", "main"]
 
@@ -46,17 +47,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         tensors, facts = checkpoint.read(options.checkpoint)
-        recipe = facts.get("recipe")
-        if not isinstance(recipe, dict) or not all(
-            isinstance(recipe.get(key), str) for key in ("model", "dataset", "form")
-        ):
-            raise checkpoint.CheckpointError(f"{options.checkpoint} must tell its recipe")
-        dataset = load(recipe["dataset"], options.data, "cpu")
+        recipe = Recipe.read(facts.get("recipe"))
+        dataset = load(recipe.dataset, options.data, "cpu", image_size=recipe.image_size)
         model = create_model(
-            recipe["model"],
+            recipe.model,
             num_classes=dataset.num_classes,
             image_size=dataset.image_size,
-            form=recipe["form"],
+            patch_size=recipe.patch_size,
+            form=recipe.form,
         )
         checkpoint.load_into(model, tensors, "model.")
     except (ParameterError, DataError, checkpoint.CheckpointError) as error:
@@ -64,9 +62,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     found = accuracy(model.to(memory_format=torch.channels_last), dataset)  # type: ignore[call-overload]
     images = len(dataset.test_images)
     if options.json:
-        print(json.dumps({"model": recipe["model"], "accuracy": found, "images": images}))
+        print(json.dumps({"model": recipe.model, "accuracy": found, "images": images}))
     else:
-        print(f"{recipe['model']}: {100 * found:.2f} % of {images} test images")
+        print(f"{recipe.model}: {100 * found:.2f} % of {images} test images")
     return 0
 
 

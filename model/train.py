@@ -2,146 +2,56 @@
 """Train a network: ``python -m model.train psp_64_4 --dataset cifar10 --out build/psp_64_4``.
 
 Everything random follows from the seed, the epoch and the step, so a run that was killed goes on
-with ``--resume`` to the same weights (bit for bit on a CPU). The folder holds ``last.safetensors``
-(everything), ``model.safetensors`` (the averaged weights, at the end) and ``log.jsonl`` (a line an
-epoch). One process for now.
+with ``--resume`` to the same weights (bit for bit on a CPU). ``torchrun --nproc-per-node 2 -m
+model.train …`` trains the same with two processes. The folder holds
 
-The recipe: AdamW with a triangular learning rate, decay on convolution weights only, label
-smoothing, gradient clipping, an exponential moving average of weights and batch-norm statistics,
-flips, translations and cutout. A starting point, not a tuned one.
+``last.safetensors``
+    everything, after the last whole epoch;
+``model.safetensors``
+    at the end: the averaged weights, the recipe, loss and accuracy by epoch;
+``log.jsonl``, ``curve.svg``
+    a line an epoch; the learning curve.
 """
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import json
 import math
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
-from rich.progress import track
 from torch import nn
 from torch.nn import functional
 
 from hw import cli
-from hw.params import ParameterError
+from hw.params import ParameterError, check_integer
 from model import checkpoint
 from model.data import Augment, DataError, Dataset, batches, epoch_generator, load
 from model.evaluate import accuracy
-from model.psp import BLOCKS, create_model
+from model.journal import Journal
+from model.optimizer import set_rates
+from model.parallel import World, join, mean_over
+from model.recipe import Recipe
+from model.state import Prepare, State, follow, start
 
-__all__ = ["DivergenceError", "Recipe", "main", "train"]
+__all__ = ["FINAL", "LAST", "DivergenceError", "main", "train"]
 
 PROGRAM = "python -m model.train"
-LAST, FINAL, LOG = "last.safetensors", "model.safetensors", "log.jsonl"
+
+LAST, FINAL = "last.safetensors", "model.safetensors"
+CLIP = 1.0
 
 
 class DivergenceError(Exception):
     """The loss is no number any more."""
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """What a run depends on; kept in its checkpoint and compared at ``--resume``."""
-
-    model: str
-    dataset: str = "cifar10"
-    form: str = "residual"
-    epochs: int = 24
-    batch_size: int = 256
-    rate: float = 0.01
-    decay: float = 0.02
-    smoothing: float = 0.1
-    average: float = 0.998
-    translate: int = 4
-    cutout: int = 0
-    seed: int = 0
-
-
-@dataclasses.dataclass
-class State:
-    """All that changes while training."""
-
-    model: nn.Module
-    mean: nn.Module
-    optimizer: torch.optim.Optimizer
-    epoch: int = 0
-    log: list[dict[str, Any]] = dataclasses.field(default_factory=list)
-
-    def save(self, file: Path, recipe: Recipe) -> None:
-        """Write everything that ``restore`` needs."""
-        tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
-        tensors |= {f"ema.{k}": v for k, v in self.mean.state_dict().items()}
-        for index, slots in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{index}.{name}": value for name, value in slots.items()}
-        facts = {"recipe": dataclasses.asdict(recipe), "epoch": self.epoch, "log": self.log}
-        checkpoint.write(file, tensors, facts)
-
-    def restore(self, file: Path, recipe: Recipe) -> None:
-        """Go back to a checkpoint of the same recipe.
-
-        Raises
-        ------
-        checkpoint.CheckpointError
-            If it is damaged or of another recipe.
-        """
-        tensors, facts = checkpoint.read(file)
-        if facts.get("recipe") != dataclasses.asdict(recipe):
-            raise checkpoint.CheckpointError(f"{file} must be of the same recipe, not another")
-        checkpoint.load_into(self.model, tensors, "model.")
-        checkpoint.load_into(self.mean, tensors, "ema.")
-        saved = self.optimizer.state_dict()
-        for name, value in tensors.items():
-            kind, _, rest = name.partition(".")
-            if kind == "optimizer":
-                index, _, slot = rest.partition(".")
-                saved["state"].setdefault(int(index), {})[slot] = value
-        self.optimizer.load_state_dict(saved)
-        self.epoch, self.log = int(facts["epoch"]), list(facts["log"])
-
-
-def rate_at(recipe: Recipe, progress: float) -> float:
-    """Learning rate after a share ``progress`` of all steps: up for a fifth, then down to 0."""
-    return recipe.rate * min(progress / 0.2, (1.0 - progress) / 0.8)
-
-
-def start(recipe: Recipe, dataset: Dataset, device: torch.device) -> State:
-    """Make the network and the optimiser, as the seed says."""
-    torch.manual_seed(recipe.seed)
-    model = create_model(
-        recipe.model,
-        num_classes=dataset.num_classes,
-        image_size=dataset.image_size,
-        form=recipe.form,  # type: ignore[arg-type]
-    )
-    model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    mean = copy.deepcopy(model).requires_grad_(False)
-    weights = [p for p in model.parameters() if p.dim() > 1]
-    others = [p for p in model.parameters() if p.dim() <= 1]
-    groups: list[dict[str, Any]] = [
-        {"params": weights, "weight_decay": recipe.decay},
-        {"params": others},
-    ]
-    optimizer = torch.optim.AdamW(groups, lr=recipe.rate, weight_decay=0.0)
-    return State(model, mean, optimizer)
-
-
-def follow(mean: nn.Module, model: nn.Module, average: float) -> None:
-    """Move the averaged weights and statistics towards the current ones."""
-    with torch.no_grad():
-        for old, new in zip(mean.state_dict().values(), model.state_dict().values(), strict=True):
-            if old.dtype.is_floating_point:
-                old.lerp_(new, 1.0 - average)
-            else:
-                old.copy_(new)
-
-
-def run_epoch(state: State, recipe: Recipe, dataset: Dataset, augment: Augment) -> float:
+def run_epoch(
+    state: State, recipe: Recipe, dataset: Dataset, augment: Augment, world: World, journal: Journal
+) -> float:
     """Train one epoch; returns the mean loss.
 
     Raises
@@ -151,31 +61,29 @@ def run_epoch(state: State, recipe: Recipe, dataset: Dataset, augment: Augment) 
     """
     steps = len(dataset.train_images) // recipe.batch_size
     device = dataset.train_images.device
+    bf16 = recipe.precision == "bf16"
     state.model.train()
     total = torch.zeros((), device=device)
     stream = batches(
-        dataset, recipe.batch_size, augment=augment,
+        dataset, recipe.batch_size, augment=augment, rank=world.rank, world=world.size,
         generator=epoch_generator(recipe.seed, state.epoch, device),
     )  # fmt: skip
-    quiet = not sys.stderr.isatty()
-    for step, (images, labels) in enumerate(
-        track(stream, f"epoch {state.epoch + 1}", total=steps, disable=quiet)
-    ):
+    for step, (images, labels) in enumerate(stream):
         done = state.epoch * steps + step
-        for parameters in state.optimizer.param_groups:
-            parameters["lr"] = rate_at(recipe, (done + 1) / (recipe.epochs * steps + 1))
-        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-            loss = functional.cross_entropy(
-                state.model(images), labels, label_smoothing=recipe.smoothing
-            )
-        state.optimizer.zero_grad(set_to_none=True)
+        set_rates(state.optimizers, recipe.rate_at((done + 1) / (recipe.epochs * steps + 1)))
+        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+            logits = state.run(images)
+            loss = functional.cross_entropy(logits, labels, label_smoothing=recipe.smoothing)
+        state.model.zero_grad(set_to_none=True)
         loss.backward()
-        nn.utils.clip_grad_norm_(state.model.parameters(), 1.0)
-        state.optimizer.step()
+        nn.utils.clip_grad_norm_(state.model.parameters(), CLIP)
+        for optimizer in state.optimizers:
+            optimizer.step()
         # The average begins short, so that the first random weights are soon forgotten.
         follow(state.mean, state.model, min(recipe.average, (1 + done) / (10 + done)))
         total += loss.detach()
-    mean_loss = total.item() / steps
+        journal.step()
+    mean_loss = mean_over(world, total).item() / steps
     if not math.isfinite(mean_loss):
         raise DivergenceError(
             f"the loss of epoch {state.epoch + 1} must be a number, not {mean_loss}"
@@ -184,75 +92,137 @@ def run_epoch(state: State, recipe: Recipe, dataset: Dataset, augment: Augment) 
     return mean_loss
 
 
-def train(recipe: Recipe, dataset: Dataset, out: Path, *, resume: bool = False) -> State:
+def train(
+    recipe: Recipe,
+    dataset: Dataset,
+    out: Path,
+    *,
+    resume: bool = False,
+    world: World | None = None,
+    compiled: bool = False,
+    tensorboard: bool = False,
+    prepare: Prepare | None = None,
+) -> State:
     """Train to the end, writing a checkpoint and a line of log each epoch.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    dataset : Dataset
+        On this process's device.
+    out : Path
+        Folder of the run; it must exist.
+    resume : bool
+        Go on where the folder's run was.
+    world : World
+        The processes that train together; one by default. The first writes.
+    compiled : bool
+        Fuse by ``torch.compile``: pays on a GPU, not on a CPU.
+    tensorboard : bool
+        Write event files too.
+    prepare : callable
+        Takes the fresh network and returns the one to train: changes that have no field in the
+        recipe, like fake quantisation.
 
     Raises
     ------
-    DivergenceError, checkpoint.CheckpointError
+    DivergenceError, ParameterError, checkpoint.CheckpointError
+        A run is never overwritten, and a failed epoch leaves the last checkpoint as it was.
     """
-    state = start(recipe, dataset, dataset.train_images.device)
+    world = world or World()
+    check_integer("batch_size", recipe.batch_size, 1, len(dataset.train_images))
+    state = start(recipe, dataset, world=world, compiled=compiled, prepare=prepare)
+    last = out / LAST
     if resume:
-        state.restore(out / LAST, recipe)
+        state.restore(last, recipe)
+    elif last.exists():
+        raise checkpoint.CheckpointError(f"{out} must hold no other run: resume it, or move it")
+    elif world.rank == 0:
+        state.save(last, recipe)  # so that a run killed in its first epoch can be resumed, too
     augment = Augment(
         mean=dataset.mean, std=dataset.std, flip=True, translate=recipe.translate,
-        cutout=recipe.cutout, memory_format=torch.channels_last,
+        cutout=recipe.cutout, colour=recipe.colour, affine=recipe.affine,
+        memory_format=torch.channels_last,
     )  # fmt: skip
-    while state.epoch < recipe.epochs:
-        began = time.monotonic()
-        loss = run_epoch(state, recipe, dataset, augment)
-        seconds = time.monotonic() - began
-        state.log.append(
-            {
-                "epoch": state.epoch,
-                "loss": round(loss, 5),
-                "accuracy": accuracy(state.mean, dataset),
-                "images_per_s": round(len(dataset.train_images) / seconds),
-            }
-        )
-        state.save(out / LAST, recipe)
-        text = "".join(json.dumps(line) + "\n" for line in state.log)
-        (out / LOG).write_text(text, encoding="utf-8")
-        left = seconds * (recipe.epochs - state.epoch)
-        print(f"{state.log[-1]}, {left:.0f} s left", file=sys.stderr)
-    tensors = {f"model.{k}": v for k, v in state.mean.state_dict().items()}
-    facts = {"recipe": dataclasses.asdict(recipe), "epoch": state.epoch, "log": state.log}
-    checkpoint.write(out / FINAL, tensors, facts)
+    steps = len(dataset.train_images) // recipe.batch_size
+    with Journal(
+        out, epochs=recipe.epochs, steps=steps, batch_size=recipe.batch_size,
+        silent=world.rank > 0, tensorboard=tensorboard,
+    ) as journal:  # fmt: skip
+        while state.epoch < recipe.epochs:
+            journal.begin(state.epoch)
+            loss = run_epoch(state, recipe, dataset, augment, world, journal)
+            timing = journal.trained()
+            found = accuracy(state.mean, dataset)
+            state.log.append({"epoch": state.epoch, "loss": loss, "accuracy": found, **timing})
+            if world.rank == 0:
+                state.save(last, recipe)
+                journal.record(state.log)
+        if world.rank == 0:
+            _finish(state, recipe, out / FINAL)
+            journal.finish(state.log, f"{recipe.model}, {recipe.dataset}, seed {recipe.seed}")
     return state
+
+
+def _finish(state: State, recipe: Recipe, file: Path) -> None:
+    """Write the averaged network. Without times: the same run gives the same bytes."""
+    tensors = {f"model.{k}": v for k, v in state.mean.state_dict().items()}
+    curve = [{k: line[k] for k in ("epoch", "loss", "accuracy")} for line in state.log]
+    checkpoint.write(file, tensors, {"recipe": dataclasses.asdict(recipe), "log": curve})
+
+
+def options_parser() -> cli.Parser:
+    """Return the command line: every field of the recipe is an option."""
+    parser = cli.Parser(PROGRAM, "Train a network.")
+    fields = {field.name: field for field in dataclasses.fields(Recipe)}
+    parser.add_argument("model", metavar="MODEL", help=fields.pop("model").metadata["help"])
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the run")
+    parser.add_argument("--data", type=Path, default=Path("data"), metavar="DIR", help="data sets")
+    parser.add_argument("--resume", action="store_true", help="go on where the folder's run was")
+    parser.add_argument("--compile", action="store_true", help="torch.compile: pays on a GPU")
+    parser.add_argument("--tensorboard", action="store_true", help="write event files too")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    group = parser.add_argument_group("recipe")
+    for name, field in fields.items():
+        kind = type(field.default)
+        group.add_argument(
+            f"--{name.replace('_', '-')}", type=kind, default=field.default,
+            choices=field.metadata.get("choices"), help=field.metadata["help"],
+            metavar=None if "choices" in field.metadata else kind.__name__.upper(),
+        )  # fmt: skip
+    return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    parser = cli.Parser(PROGRAM, "Train a network.")
-    parser.add_argument("model", metavar="MODEL", help="psp_{width}_{depth}, sp_…, or a baseline")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the run")
-    parser.add_argument("--data", type=Path, default=Path("data"), metavar="DIR", help="data sets")
-    parser.add_argument("--resume", action="store_true", help="go on where the folder's run was")
-    parser.add_argument("--form", choices=BLOCKS, default=Recipe.form, help="block of a PSP")
-    for field in dataclasses.fields(Recipe):
-        if field.name not in ("model", "form"):
-            kind = {"int": int, "float": float, "str": str}[str(field.type)]
-            parser.add_argument(
-                f"--{field.name.replace('_', '-')}",
-                type=kind,
-                default=field.default,
-                metavar=kind.__name__.upper(),
-                help="see model.train.Recipe",
-            )
-    options = vars(parser.parse_args(arguments))
-    out, data, resume = options.pop("out"), options.pop("data"), options.pop("resume")
-    recipe = Recipe(**options)
+    options = vars(options_parser().parse_args(arguments))
+    switches = {name: options.pop(name) for name in ("resume", "tensorboard")}
+    out, data, compiled = options.pop("out"), options.pop("data"), options.pop("compile")
+    as_json = options.pop("json")
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        dataset = load(recipe.dataset, data, "cuda" if torch.cuda.is_available() else "cpu")
-        state = train(recipe, dataset, out, resume=resume)
+        recipe = Recipe(**options)
+        with join() as world:
+            dataset = load(recipe.dataset, data, world.device, image_size=recipe.image_size)
+            out.mkdir(parents=True, exist_ok=True)
+            state = train(recipe, dataset, out, world=world, compiled=compiled, **switches)
     except (ParameterError, DataError, checkpoint.CheckpointError) as error:
         cli.bad_input(PROGRAM, error)
     except (DivergenceError, OSError) as error:
-        print(f"{PROGRAM}: {error}", file=sys.stderr)
+        print(f"{PROGRAM}: error: {error}", file=sys.stderr)
         return 1
-    if state.log:
-        print(json.dumps(state.log[-1]))
+    except KeyboardInterrupt:
+        print(f"{PROGRAM}: interrupted; go on with --resume", file=sys.stderr)
+        return 130
+    if world.rank == 0:
+        found = {
+            "model": recipe.model,
+            "accuracy": state.log[-1]["accuracy"],
+            "epochs": state.epoch,
+        }
+        if as_json:
+            print(json.dumps(found))
+        else:
+            print(f"{out / FINAL}: {100 * found['accuracy']:.2f} % of the test images")
     return 0
 
 

@@ -15,7 +15,9 @@ import torch
 
 from model import checkpoint, evaluate, train
 from model.data import synthetic
-from model.train import DivergenceError, Recipe
+from model.journal import LOG
+from model.recipe import Recipe
+from model.train import DivergenceError
 
 ROOT = Path(__file__).parent.parent
 RECIPE = Recipe(model="psp_12_1", dataset="synthetic", epochs=3, batch_size=64)
@@ -43,7 +45,7 @@ def equal(a, b):
 
 
 def test_it_learns(whole, data):
-    log = [json.loads(line) for line in (whole / train.LOG).read_text().splitlines()]
+    log = [json.loads(line) for line in (whole / LOG).read_text().splitlines()]
     assert [line["epoch"] for line in log] == [1, 2, 3]
     assert log[-1]["loss"] < log[0]["loss"]
     assert log[-1]["accuracy"] > 2 / data.num_classes
@@ -74,11 +76,17 @@ def test_resume_refuses_another_recipe(whole, data):
         train.train(other, data, whole, resume=True)
 
 
+def explode(model):
+    with torch.no_grad():
+        model.head.weight.fill_(float("inf"))
+    return model
+
+
 def test_divergence_is_told_and_the_last_checkpoint_kept(data, tmp_path):
-    wild = dataclasses.replace(RECIPE, rate=float("inf"))
     with pytest.raises(DivergenceError, match="^the loss of epoch 1 must be a number, not nan$"):
-        train.train(wild, data, tmp_path)
-    assert list(tmp_path.iterdir()) == []
+        train.train(RECIPE, data, tmp_path, prepare=explode)
+    assert [file.name for file in tmp_path.iterdir()] == [train.LAST]
+    assert checkpoint.read(tmp_path / train.LAST)[1]["epoch"] == 0
 
 
 def command(*arguments):
@@ -130,5 +138,5 @@ def test_bad_input_is_one_line(tmp_path, arguments, message):
 
 def test_evaluate_agrees_with_the_log(whole, capsys):
     assert evaluate.main([str(whole / train.FINAL), "--json"]) == 0
-    last = json.loads((whole / train.LOG).read_text().splitlines()[-1])
+    last = json.loads((whole / LOG).read_text().splitlines()[-1])
     assert json.loads(capsys.readouterr().out)["accuracy"] == last["accuracy"]

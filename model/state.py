@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All that changes while training, and how it is saved and restored to the bit."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from model import checkpoint
+from model.data import Dataset
+from model.optimizer import make_optimizers, set_rates
+from model.parallel import World, share_batch_norm
+from model.psp import create_model
+from model.recipe import Recipe
+
+__all__ = ["Prepare", "State", "follow", "start"]
+
+Prepare = Callable[[nn.Module], nn.Module]
+
+
+@dataclasses.dataclass
+class State:
+    """All that changes while training.
+
+    Parameters
+    ----------
+    model, mean : nn.Module
+        Current and averaged weights.
+    optimizers : list of torch.optim.Optimizer
+    run : callable
+        What to call in training: the model, compiled or shared among processes.
+    epoch : int
+        Epochs done.
+    log : list of dict
+        A line for each.
+    """
+
+    model: nn.Module
+    mean: nn.Module
+    optimizers: list[torch.optim.Optimizer]
+    run: Callable[[torch.Tensor], torch.Tensor]
+    epoch: int = 0
+    log: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+
+    def _slots(self) -> Iterator[tuple[str, torch.Tensor]]:
+        """Yield name and tensor of everything that the optimisers remember."""
+        for number, optimizer in enumerate(self.optimizers):
+            for index, slots in optimizer.state_dict()["state"].items():
+                for name, value in slots.items():
+                    yield f"{number}.{index}.{name}", value
+
+    def save(self, file: Path, recipe: Recipe) -> None:
+        """Write everything that `restore` needs."""
+        tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
+        tensors |= {f"ema.{k}": v for k, v in self.mean.state_dict().items()}
+        tensors |= {f"optimizer.{k}": v for k, v in self._slots()}
+        facts = {"recipe": dataclasses.asdict(recipe), "epoch": self.epoch, "log": self.log}
+        checkpoint.write(file, tensors, facts)
+
+    def restore(self, file: Path, recipe: Recipe) -> None:
+        """Go back to a checkpoint of the same recipe.
+
+        Raises
+        ------
+        checkpoint.CheckpointError
+            If it is damaged, hostile, or of another recipe.
+        """
+        tensors, facts = checkpoint.read(file)
+        if facts.get("recipe") != dataclasses.asdict(recipe):
+            raise checkpoint.CheckpointError(f"{file} must be of the same recipe, not another")
+        epoch, log = facts.get("epoch"), facts.get("log")
+        if not isinstance(log, list) or len(log) != epoch or epoch > recipe.epochs:
+            raise checkpoint.CheckpointError(f"{file} must have a line of log for each epoch")
+        if epoch:
+            # One step without gradient or rate: the optimisers make the slots that must be filled.
+            for parameter in self.model.parameters():
+                parameter.grad = torch.zeros_like(parameter)
+            set_rates(self.optimizers, 0.0)
+            for optimizer in self.optimizers:
+                optimizer.step()
+        slots = checkpoint.match(dict(self._slots()), tensors, "optimizer.")
+        checkpoint.load_into(self.model, tensors, "model.")
+        checkpoint.load_into(self.mean, tensors, "ema.")
+        for number, optimizer in enumerate(self.optimizers):
+            saved = optimizer.state_dict()
+            for index, own in saved["state"].items():
+                saved["state"][index] = {k: slots[f"{number}.{index}.{k}"] for k in own}
+            optimizer.load_state_dict(saved)
+        self.epoch, self.log = epoch, log
+
+
+def start(
+    recipe: Recipe,
+    dataset: Dataset,
+    *,
+    world: World | None = None,
+    compiled: bool = False,
+    prepare: Prepare | None = None,
+) -> State:
+    """Make the network and the optimisers, as the seed says; parameters as for `train`."""
+    world = world or World()
+    torch.manual_seed(recipe.seed)
+    model = create_model(
+        recipe.model,
+        num_classes=dataset.num_classes,
+        image_size=dataset.image_size,
+        patch_size=recipe.patch_size,
+        form=recipe.form,
+    )
+    model = prepare(model) if prepare else model
+    model.to(world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    mean = copy.deepcopy(model).requires_grad_(False)
+    share_batch_norm(model, world)
+    optimizers = make_optimizers(model, recipe)
+    run = world.wrap(torch.compile(model) if compiled else model)  # type: ignore[arg-type]
+    return State(model, mean, optimizers, run)
+
+
+def follow(mean: nn.Module, model: nn.Module, average: float) -> None:
+    """Move the averaged weights and statistics towards the current ones."""
+    pairs = zip(mean.state_dict().values(), model.state_dict().values(), strict=True)
+    old, new = map(list, zip(*pairs, strict=True))
+    moving = [value.dtype.is_floating_point for value in old]
+    with torch.no_grad():
+        torch._foreach_lerp_(
+            [value for value, floats in zip(old, moving, strict=True) if floats],
+            [value for value, floats in zip(new, moving, strict=True) if floats],
+            1.0 - average,
+        )
+        for value, source, floats in zip(old, new, moving, strict=True):
+            if not floats:
+                value.copy_(source)

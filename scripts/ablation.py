@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the block form and the shift are worth: psp_64_4 trained alike, one thing changed a run.
+
+    python -m scripts.ablation --epochs 6 --out build/ablation
+
+Seven variants: the four block forms; and, in the default form, no shift at all, straight directions
+only, and line 10 of Algorithm 1 as printed. Each run has a folder of its own and goes on where it
+was cut short, so the command can be repeated, and several can share the runs between them. What is
+complete goes to ``docs/results/ablation.json``, from which ``scripts.tables`` writes the table.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from hw import cli
+from hw.params import Direction, ParameterError, group_size
+from model import checkpoint
+from model.data import DataError, load
+from model.psp import BLOCKS
+from model.recipe import Recipe
+from model.shift import Shift
+from model.train import FINAL, LAST, DivergenceError, train
+
+__all__ = ["SHIFTS", "Moves", "main", "replace_shifts"]
+
+PROGRAM = "python -m scripts.ablation"
+RESULTS = Path(__file__).parent.parent / "docs/results/ablation.json"
+
+_LEFT, _RIGHT, _UP, _DOWN, *_DIAGONALS = Direction.moving()
+SHIFTS: Mapping[str, tuple[Direction, ...]] = {
+    "none": (Direction.STAY,) * 8,
+    "straight": (_LEFT, _RIGHT, _UP, _DOWN) * 2,
+    "printed": (_LEFT, _RIGHT, _UP, _DOWN, Direction.LEFT_UP, _RIGHT, *_DIAGONALS[2:]),
+}
+"""Direction of each of the eight groups: as many channels move as in the real one, or none."""
+
+
+class Moves(nn.Module):
+    """A shift block with any eight directions; `model.shift.Shift` is the one with its own.
+
+    Parameters
+    ----------
+    directions : sequence of Direction
+        Of the eight groups.
+    """
+
+    def __init__(self, directions: Sequence[Direction]) -> None:
+        super().__init__()
+        self.directions = tuple(directions)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Move the channel groups of ``x`` [B, C, H, W]."""
+        group = group_size(x.shape[1])
+        pieces = [
+            # A negative pad crops.
+            functional.pad(x.narrow(1, number * group, group), (to.dx, -to.dx, to.dy, -to.dy))
+            for number, to in enumerate(self.directions)
+        ]
+        return torch.cat([*pieces, x[:, 8 * group :]], 1)
+
+
+def replace_shifts(model: nn.Module, directions: Sequence[Direction]) -> nn.Module:
+    """Give every shift block of a network other directions."""
+    for parent in list(model.modules()):
+        for name, child in parent.named_children():
+            if isinstance(child, Shift):
+                setattr(parent, name, Moves(directions))
+    return model
+
+
+def variants() -> dict[str, tuple[str, str]]:
+    """Return block form and shift of each variant, by name."""
+    forms = {form: (form, "eight") for form in BLOCKS}
+    return forms | {f"{Recipe.form}, {name} shift": (Recipe.form, name) for name in SHIFTS}
+
+
+def run(name: str, recipe: Recipe, out: Path, data: Path) -> None:
+    """Train one variant, or finish it, or find it finished."""
+    if (out / FINAL).exists():
+        return
+    out.mkdir(parents=True, exist_ok=True)
+    form, moves = variants()[name]
+    prepare = None if moves == "eight" else lambda model: replace_shifts(model, SHIFTS[moves])
+    print(f"{name}, seed {recipe.seed}", file=sys.stderr)
+    train(
+        dataclasses.replace(recipe, form=form),  # type: ignore[arg-type]
+        load(recipe.dataset, data),
+        out,
+        resume=(out / LAST).exists(),
+        prepare=prepare,
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    parser = cli.Parser(PROGRAM, (__doc__ or "").partition("\n")[0])
+    parser.add_argument(
+        "--out", type=Path, default=Path("build/ablation"), metavar="DIR", help="of the runs"
+    )
+    parser.add_argument("--data", type=Path, default=Path("data"), metavar="DIR", help="data sets")
+    parser.add_argument("--dataset", default="cifar10", metavar="NAME", help="to train on")
+    parser.add_argument("--model", default="psp_64_4", metavar="NAME", help="a PSP network")
+    parser.add_argument(
+        "--epochs", type=cli.integer("epochs", 1, 10_000), default=6, metavar="COUNT", help="a run"
+    )
+    parser.add_argument(
+        "--seeds", type=int, nargs="+", default=[0], metavar="SEED", help="a run of each variant"
+    )
+    parser.add_argument(
+        "--only", nargs="+", choices=list(variants()), metavar="NAME", help="train only these"
+    )
+    parser.add_argument("--results", type=Path, default=RESULTS, metavar="FILE", help="JSON")
+    options = parser.parse_args(arguments)
+    try:
+        recipe = Recipe(model=options.model, dataset=options.dataset, epochs=options.epochs)
+        for seed in options.seeds:
+            for name in options.only or variants():
+                out = options.out / f"{name.replace(', ', '-').replace(' ', '_')}-{seed}"
+                run(name, dataclasses.replace(recipe, seed=seed), out, options.data)
+        collect(options.out, recipe, options.results)
+    except (ParameterError, DataError, checkpoint.CheckpointError) as error:
+        cli.bad_input(PROGRAM, error)
+    except (DivergenceError, OSError) as error:
+        print(f"{PROGRAM}: error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def collect(out: Path, recipe: Recipe, results: Path) -> None:
+    """Write the accuracies of all complete runs, by variant and seed.
+
+    Raises
+    ------
+    checkpoint.CheckpointError
+        If a run's recipe is not the one asked for.
+    """
+    found: dict[str, dict[str, float]] = {}
+    common: dict[str, Any] = dataclasses.asdict(recipe)
+    for name, (form, _) in variants().items():
+        for folder in sorted(out.glob(f"{name.replace(', ', '-').replace(' ', '_')}-*")):
+            if not (folder / FINAL).exists():
+                continue
+            _, facts = checkpoint.read(folder / FINAL)
+            seed = facts["recipe"]["seed"]
+            if facts["recipe"] != common | {"form": form, "seed": seed}:
+                raise checkpoint.CheckpointError(f"{folder} must be of the recipe asked for")
+            found.setdefault(name, {})[str(seed)] = facts["log"][-1]["accuracy"]
+    for key in ("form", "seed"):
+        del common[key]
+    text = json.dumps({"recipe": common, "accuracy": found}, indent=1, ensure_ascii=False)
+    results.parent.mkdir(parents=True, exist_ok=True)
+    checkpoint.replace(results, (text + "\n").encode())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
