@@ -53,7 +53,7 @@ class Recipe:
     patch_size: int = _number(2, 1, 64, "side of the stem's patches, pixels (PSP and SP)")
     image_size: int = _number(224, 8, 1024, "side of the pictures of a folder, pixels")
     epochs: int = _number(24, 1, 10_000, "passes over the training images")
-    batch_size: int = _number(256, 1, 1 << 20, "images of a step, over all processes")
+    batch_size: int = _number(128, 1, 1 << 20, "images of a step, over all processes")
     optimizer: str = _choice(
         "muon", ("muon", "adamw"), "for the convolutions of the body; AdamW does the rest"
     )
