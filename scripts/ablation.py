@@ -164,4 +164,4 @@ def collect(out: Path, recipe: Recipe, results: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    cli.run(main)
