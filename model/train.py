@@ -59,6 +59,28 @@ def epoch_batches(
     )  # fmt: skip
 
 
+def backward(
+    state: State, recipe: Recipe, images: torch.Tensor, labels: torch.Tensor
+) -> torch.Tensor:
+    """Leave the gradients of a batch in the parameters; returns the loss."""
+    bf16 = recipe.precision == "bf16"
+    with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
+        logits = state.run(images)
+        loss = functional.cross_entropy(logits, labels, label_smoothing=recipe.smoothing)
+    state.model.zero_grad(set_to_none=True)
+    loss.backward()
+    return loss.detach()
+
+
+def step(state: State, recipe: Recipe, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Train on a batch, at the rates that are set; returns the loss."""
+    loss = backward(state, recipe, images, labels)
+    nn.utils.clip_grad_norm_(state.model.parameters(), CLIP)
+    for optimizer in state.optimizers:
+        optimizer.step()
+    return loss
+
+
 def run_epoch(
     state: State, recipe: Recipe, dataset: Dataset, augment: Augment, world: World, journal: Journal
 ) -> float:
@@ -70,25 +92,15 @@ def run_epoch(
         If the loss is no number, or the weights are none.
     """
     steps = len(dataset.train_images) // recipe.batch_size
-    device = dataset.train_images.device
-    bf16 = recipe.precision == "bf16"
     state.model.train()
-    total = torch.zeros((), device=device)
+    total = torch.zeros((), device=dataset.train_images.device)
     stream = epoch_batches(recipe, dataset, augment, world, state.epoch)
-    for step, (images, labels) in enumerate(stream):
-        done = state.epoch * steps + step
+    for number, (images, labels) in enumerate(stream):
+        done = state.epoch * steps + number
         set_rates(state.optimizers, recipe.rate_at((done + 1) / (recipe.epochs * steps + 1)))
-        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            logits = state.run(images)
-            loss = functional.cross_entropy(logits, labels, label_smoothing=recipe.smoothing)
-        state.model.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(state.model.parameters(), CLIP)
-        for optimizer in state.optimizers:
-            optimizer.step()
+        total += step(state, recipe, images, labels)
         # The average begins short, so that the first random weights are soon forgotten.
         follow(state.mean, state.model, min(recipe.average, (1 + done) / (10 + done)))
-        total += loss.detach()
         journal.step()
     mean_loss = mean_over(world, total).item() / steps
     if not math.isfinite(mean_loss):

@@ -26,7 +26,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn import functional
 
 from hw import cli
 from hw.params import ParameterError
@@ -35,7 +34,7 @@ from model.parallel import World
 from model.recipe import Recipe
 from model.shift import Shift, shift_reference
 from model.state import State, start
-from model.train import CLIP
+from model.train import backward, step
 from scripts.ablation import replace_shifts
 from scripts.bench_shift import keep_memory
 
@@ -96,26 +95,6 @@ def make_arms(
     return arms
 
 
-def forward_backward(state: State, recipe: Recipe, batch: Batch) -> torch.Tensor:
-    """Leave the gradients of a batch in the parameters; returns the loss."""
-    images, labels = batch
-    bf16 = recipe.precision == "bf16"
-    with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
-        logits = state.run(images)
-        loss = functional.cross_entropy(logits, labels, label_smoothing=recipe.smoothing)
-    state.model.zero_grad(set_to_none=True)
-    loss.backward()
-    return loss.detach()
-
-
-def step(state: State, recipe: Recipe, batch: Batch) -> None:
-    """Train on a batch."""
-    forward_backward(state, recipe, batch)
-    nn.utils.clip_grad_norm_(state.model.parameters(), CLIP)
-    for optimizer in state.optimizers:
-        optimizer.step()
-
-
 def check(arms: Mapping[str, State], recipe: Recipe, batch: Batch) -> None:
     """Compare losses and gradients of all arms with ours; call it before the first step.
 
@@ -129,7 +108,7 @@ def check(arms: Mapping[str, State], recipe: Recipe, batch: Batch) -> None:
     found: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
     with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
         for name, state in arms.items():
-            loss = forward_backward(state, recipe, batch)
+            loss = backward(state, recipe, *batch)
             grads = [p.grad.flatten() for p in state.model.parameters() if p.grad is not None]
             found[name] = loss.double(), torch.cat(grads).double()
     loss, grad = found.pop(OURS)
@@ -151,13 +130,13 @@ def measure(
     clocks = {"wall": time.perf_counter, "processor": time.process_time}
     times: dict[str, dict[str, list[float]]] = {name: {k: [] for k in clocks} for name in arms}
     for state in arms.values():
-        step(state, recipe, batch)  # the first makes what the optimisers remember
+        step(state, recipe, *batch)  # the first makes what the optimisers remember
     for number in range(rounds):
         print(f"round {number + 1} of {rounds}", file=sys.stderr)
         for name, state in arms.items():
             _finish(device)
             begun = {key: clock() for key, clock in clocks.items()}
-            step(state, recipe, batch)
+            step(state, recipe, *batch)
             _finish(device)
             for key, clock in clocks.items():
                 times[name][key].append((clock() - begun[key]) * 1e3)
@@ -213,8 +192,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="of a step",
     )  # fmt: skip
     parser.add_argument(
-        "--precision", choices=TOLERANCE, default="float32", help="of what autocast may round"
-    )
+        "--precision",
+        choices=TOLERANCE,
+        default=Recipe.precision,
+        help="of what autocast may round",
+    )  # fmt: skip
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="to train on")
     parser.add_argument("--compile", action="store_true", help="ours under torch.compile, too")
     parser.add_argument(
