@@ -8,7 +8,7 @@ what is complete is only read. The recipes are starting points and not tuned: no
 them to the end.
 
 Source: Guan, Li et al., "An Isotropic Shift-Pointwise Network for Crossbar-Efficient Neural
-Network Design", DATE 2024: Tables I and IV.
+Network Design", DATE 2024: Tables I and II.
 """
 
 from __future__ import annotations
