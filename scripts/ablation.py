@@ -3,16 +3,17 @@
 
     python -m scripts.ablation --epochs 6 --out build/ablation
 
-Seven variants: the four block forms; and, in the default form, no shift at all, straight directions
-only, and line 10 of Algorithm 1 as printed. Each run has a folder of its own and goes on where it
-was cut short, so the command can be repeated, and several can share the runs between them. What is
-complete goes to ``docs/results/ablation.json``, from which ``scripts.tables`` writes the table.
+Seven variants: the four block forms; and, in the form ``residual``, no shift at all, straight
+directions only, and line 10 of Algorithm 1 as printed. Each run has a folder of its own and goes on
+where it was cut short, so the command can be repeated. What is complete goes to
+``docs/results/ablation.json``, and as a table into ``docs/training.md``.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import statistics
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -31,11 +32,15 @@ from model.recipe import Recipe
 from model.shift import Shift
 from model.train import FINAL, DivergenceError
 from scripts.runs import final_accuracy, run_or_resume
+from scripts.tables import insert
 
-__all__ = ["SHIFTS", "Moves", "main", "replace_shifts"]
+__all__ = ["SHIFTS", "Moves", "main", "replace_shifts", "table"]
 
 PROGRAM = "python -m scripts.ablation"
-RESULTS = Path(__file__).parent.parent / "docs/results/ablation.json"
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "docs/results/ablation.json"
+FORM: BlockForm = "residual"
+"""Block form of the variants of the shift."""
 
 _LEFT, _RIGHT, _UP, _DOWN, *_DIAGONALS = Direction.moving()
 SHIFTS: Mapping[str, tuple[Direction, ...]] = {
@@ -82,7 +87,7 @@ def replace_shifts(model: nn.Module, make: Callable[[], nn.Module]) -> nn.Module
 def variants() -> dict[str, tuple[BlockForm, str]]:
     """Return block form and shift of each variant, by name."""
     forms: dict[str, tuple[BlockForm, str]] = {form: (form, "eight") for form in BLOCKS}
-    return forms | {f"{Recipe.form}, {name} shift": (Recipe.form, name) for name in SHIFTS}
+    return forms | {f"{FORM}, {name} shift": (FORM, name) for name in SHIFTS}
 
 
 def folder_name(name: str) -> str:
@@ -128,6 +133,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 out = options.out / f"{folder_name(name)}-{seed}"
                 run(name, dataclasses.replace(recipe, seed=seed), out, dataset)
         collect(options.out, recipe, options.results)
+        if options.results == RESULTS:
+            insert(ROOT / "docs/training.md", "ablation", table(json.loads(RESULTS.read_text())))
     except (ParameterError, DataError, checkpoint.CheckpointError) as error:
         cli.bad_input(PROGRAM, error)
     except (DivergenceError, OSError) as error:
@@ -161,6 +168,25 @@ def collect(out: Path, recipe: Recipe, results: Path) -> None:
     text = json.dumps({"recipe": common, "accuracy": found}, indent=1, ensure_ascii=False)
     results.parent.mkdir(parents=True, exist_ok=True)
     checkpoint.replace(results, (text + "\n").encode())
+
+
+def table(results: Mapping[str, Any]) -> str:
+    """Return what `collect` wrote as a table in Markdown, percent by seed."""
+    rows = []
+    for name, accuracies in results["accuracy"].items():
+        form, _, moves = name.partition(", ")
+        figures = [f"{100 * value:.2f}" for value in accuracies.values()]
+        mean = 100 * statistics.mean(accuracies.values())
+        rows.append((form, moves.removesuffix(" shift") or "eight directions", figures, mean))
+    seeds = max(len(figures) for *_, figures, _ in rows)
+    lines = [
+        f"| block form | shift | {' | '.join(f'seed {n}' for n in range(seeds))} | mean |",
+        "|---|---" + "|---" * seeds + "|---|",
+    ]
+    for form, moves, figures, mean in rows:
+        cells = figures + ["not run"] * (seeds - len(figures))
+        lines.append(f"| {form} | {moves} | {' | '.join(cells)} | {mean:.2f} |")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -157,3 +157,18 @@ def test_another_recipe_is_refused(whole, capsys, only):
         "not another\n"
     )
     assert (whole / "docs/ablation.json").read_bytes() == before
+
+
+def test_the_document_shows_the_results():
+    found = json.loads(ablation.RESULTS.read_text())
+    assert ablation.table(found) in (ablation.ROOT / "docs/training.md").read_text()
+
+
+def test_a_seed_that_was_not_run_is_told():
+    found = {"residual": {"0": 0.5, "1": 0.6}, "residual, none shift": {"0": 0.4}}
+    assert ablation.table({"accuracy": found}).splitlines() == [
+        "| block form | shift | seed 0 | seed 1 | mean |",
+        "|---|---|---|---|---|",
+        "| residual | eight directions | 50.00 | 60.00 | 55.00 |",
+        "| residual | none | 40.00 | not run | 40.00 |",
+    ]
