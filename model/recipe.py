@@ -15,7 +15,7 @@ from typing import Any
 from torch import nn
 
 from hw.params import ParameterError, ParameterTypeError, check_integer
-from model.psp import BLOCKS, BlockForm, create_model
+from model.psp import BLOCKS, DEFAULT_FORM, BlockForm, create_model
 
 __all__ = ["Recipe"]
 
@@ -50,7 +50,7 @@ class Recipe:
         "cifar10, cifar100, synthetic, or imagefolder:PATH with train/ and val/", default="cifar10"
     )
     form: BlockForm = _choice(  # noqa: RUF009 - it is a field
-        "residual", BLOCKS, "where a PSP block's skip goes"
+        DEFAULT_FORM, BLOCKS, "where a PSP block's skip goes"
     )
     patch_size: int = _number(2, 1, 64, "side of the stem's patches, pixels (PSP and SP)")
     image_size: int = _number(224, 8, 1024, "side of the pictures of a folder, pixels")

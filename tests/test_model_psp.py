@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """PSP and SP networks: parameter counts of the paper, block forms as written, names checked."""
 
+import json
+import statistics
+
 import pytest
 import torch
 
 from hw.params import ParameterError
-from model.psp import BLOCKS, PSP, PSPBlock, SPBlock, create_model
+from model.psp import BLOCKS, DEFAULT_FORM, PSP, PSPBlock, SPBlock, create_model
 from model.shift import shift_reference
+from scripts.ablation import RESULTS
 
 
 @pytest.mark.parametrize(
@@ -96,4 +100,10 @@ def test_unknown_name_lists_what_there_is():
 
 
 def test_forms_print_themselves():
-    assert "form=residual" in repr(PSP(12, 1))
+    assert "form=residual" in repr(PSP(12, 1, form="residual"))
+
+
+def test_the_default_form_is_the_most_accurate_of_those_measured():
+    accuracies = json.loads(RESULTS.read_text())["accuracy"]
+    means = {form: statistics.mean(accuracies[form].values()) for form in BLOCKS}
+    assert max(means, key=means.__getitem__) == DEFAULT_FORM
