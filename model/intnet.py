@@ -31,13 +31,12 @@ from model.intnet_layers import (
     Affine,
     Crossbar,
     Layer,
-    Map,
     MaxPool,
-    Operand,
     Periphery,
     SecondWrite,
     SumPool,
 )
+from model.intnet_maps import Map, Operand
 from model.intnet_rules import IntNetError, check_field, check_name, quote
 
 __all__ = [

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from hw.params import CHANNEL_DIVIDER
-from model.intnet_layers import Crossbar, Layer, Map, MaxPool, Operand, Periphery
+from model.intnet_layers import Crossbar, Layer, MaxPool, Periphery
+from model.intnet_maps import Map, Operand
 from model.intnet_rules import INT32_MAX, IntNetError, about, check_field, check_name, quote
 
 __all__ = ["check_layers"]

@@ -14,6 +14,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from model.intnet_maps import MAX_FEATURES, Operand
 from model.intnet_rules import (
     INT32_MAX,
     IntNetError,
@@ -28,70 +29,14 @@ __all__ = [
     "Affine",
     "Crossbar",
     "Layer",
-    "Map",
     "MaxPool",
-    "Operand",
     "Periphery",
     "SecondWrite",
     "SumPool",
 ]
 
 MIN_K, MAX_K = -7, 23
-MAX_FEATURES = 1 << 16
-MAX_ELEMENTS = 1 << 24
-MAX_SIDE = 4096
 MAX_KERNEL = 64
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Map:
-    """A feature map: a memory that layers write and fetch. It may be written more than once.
-
-    Parameters
-    ----------
-    channels, height, width : int
-        1…65536 and 1…4096; at most 2^24 elements.
-    bits : int
-        Width of an element, two's complement: 2…16, or 32 for logits.
-    exponent : int
-        An element q stands for q·2^exponent, −64…64. No integer depends on it; it says that two
-        maps may be added, and what the numbers mean.
-    """
-
-    channels: int
-    height: int
-    width: int
-    bits: int
-    exponent: int
-
-    def __post_init__(self) -> None:
-        check_field("channels", self.channels, 1, MAX_FEATURES)
-        check_field("height", self.height, 1, MAX_SIDE)
-        check_field("width", self.width, 1, MAX_SIDE)
-        elements = self.channels * self.height * self.width
-        if elements > MAX_ELEMENTS:
-            raise IntNetError(f"a map must have at most {MAX_ELEMENTS} elements, not {elements}")
-        if self.bits != 32:
-            check_field("bits", self.bits, 2, 16)
-        check_field("exponent", self.exponent, -64, 64)
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """[C, H, W]."""
-        return self.channels, self.height, self.width
-
-
-@dataclasses.dataclass(frozen=True)
-class Operand:
-    """A map that is read, as it lies there or as the shift block would move it."""
-
-    map: str
-    shifted: bool = False
-
-    def __post_init__(self) -> None:
-        check_name("map", self.map)
-        if not isinstance(self.shifted, bool):
-            raise IntNetError(f"shifted must be True or False, not {self.shifted!r}")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -271,43 +216,43 @@ class Crossbar:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SumPool:
-    """Average pooling over the whole map: sat(round(sum·2^−p)), p −7…23.
-
-    The result has the bits of the map that it is written to.
-    """
-
-    kind: ClassVar[str] = "sum_pool"
-
+class _Pool:
     name: str
     source: str
     out: str
-    p: int
 
     def __post_init__(self) -> None:
         check_name("name", self.name)
         with about(self.name):
             check_name("source", self.source)
             check_name("out", self.out)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SumPool(_Pool):
+    """Average pooling: sat(round(sum·2^−p)), p −7…23, with the bits of the map it writes."""
+
+    kind: ClassVar[str] = "sum_pool"
+
+    p: int
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        with about(self.name):
             check_field("p", self.p, MIN_K, MAX_K)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class MaxPool:
+class MaxPool(_Pool):
     """Max pooling in squares that do not overlap, 2…64 wide; an odd rest is dropped."""
 
     kind: ClassVar[str] = "max_pool"
 
-    name: str
-    source: str
-    out: str
     window: int
 
     def __post_init__(self) -> None:
-        check_name("name", self.name)
+        super().__post_init__()
         with about(self.name):
-            check_name("source", self.source)
-            check_name("out", self.out)
             check_field("window", self.window, 2, MAX_KERNEL)
 
 

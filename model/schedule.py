@@ -21,7 +21,7 @@ import dataclasses
 import reprlib
 
 from hw.params import ParameterError, check_integer
-from model.intnet_layers import Operand
+from model.intnet_maps import Operand
 
 __all__ = ["FORMS", "IMAGE", "Step", "schedule"]
 

@@ -13,7 +13,8 @@ LEAVES = {
     "model.golden", "model.images", "model.layer_shape", "model.layers",
     "model.cifar", "model.picture", "model.image_folder",
     "model.intnet", "model.intnet_check", "model.intnet_codec", "model.intnet_layers",
-    "model.intnet_rules", "model.schedule", "model.executor", "model.fast_executor",
+    "model.intnet_maps", "model.intnet_rules", "model.schedule",
+    "model.executor", "model.fast_executor",
 }  # fmt: skip
 MODULES = sorted(
     ".".join(path.relative_to(ROOT).with_suffix("").parts)
