@@ -124,7 +124,8 @@ class _Crossbar:
             half = 1 << (layer.act_bits - 1)
             # Halves round up; `pre` counts from 0, as the table's entries do.
             offset = offset + np.where(k > 0, 0.5, 0.0) + half
-            added = 1 << net.stream_bits if periphery.add_before_table else 0
+            operand = periphery.add_before_table
+            added = 1 << net.maps[operand.map].bits if operand else 0
             largest = largest + ((half + added + 1) << right)
             self.tables = _tables(periphery, layer.outputs, net.stream_bits).astype(np.float32)
             self.base = np.arange(layer.outputs)[:, None] * len(periphery.table)

@@ -229,9 +229,22 @@ def test_the_fast_executor_equals_the_golden_one_for_any_network(net):
 @pytest.mark.parametrize("kind", intnets.KINDS)
 @pytest.mark.parametrize("options", [{}, {"adc_bits": 7}, {"act_bits": 4, "weight_bits": 4}])
 def test_the_fast_executor_equals_the_golden_one_in_real_sizes(kind, options):
-    net = intnets.random_net(kind, 2, width=64, side=16, **options)
+    width = 64 if kind in intnets.FORMS else 24
+    net = intnets.random_net(kind, 2, width=width, side=16, **options)
     images = intnets.images(net, 6)
     assert differing(maps_only(golden_trace(net, images)), fast_trace(net, images)) == []
+
+
+def test_the_fast_executor_uses_both_precisions():
+    used = set()
+    for extreme in (False, True):
+        net = small("resnet", extreme=extreme)
+        used |= {
+            np.dtype(fast_executor._Crossbar(net, layer).dtype).name
+            for layer in net.layers
+            if isinstance(layer, Crossbar)
+        }
+    assert used == {"float32", "float64"}
 
 
 def test_random_networks_reach_their_corners():
@@ -259,6 +272,16 @@ def change(net, name, **fields):
             layer = dataclasses.replace(layer, **own)
         layers.append(layer)
     return dataclasses.replace(net, layers=tuple(layers))
+
+
+def test_float32_beyond_its_exact_integers_is_noticed(monkeypatch):
+    net = small("vgg")
+    net = change(net, "head", bias=np.array([0, 1 << 29, -(1 << 29)], np.int32))
+    images = intnets.images(net, 4)
+    right = maps_only(golden_trace(net, images))
+    assert differing(right, fast_trace(net, images)) == []
+    monkeypatch.setattr(fast_executor, "FLOAT32_EXACT", 1 << 60)
+    assert differing(right, fast_trace(net, images)) == ["head.out"]
 
 
 @pytest.mark.parametrize("run", [golden_trace, fast_trace])
@@ -350,3 +373,17 @@ def test_no_images_have_no_logits():
     net = small("residual")
     for run in (executor.run, fast_executor.run):
         assert run(net, np.zeros((0, 3, 4, 4), np.uint8)).shape == (0, 3)
+
+
+def test_the_worked_layer_of_the_documentation():
+    q, weights = np.array([-3, 100]), np.array([[130], [28]], np.uint8)
+    widths = {"act_bits": 8, "weight_bits": 8, "cell_bits": 2, "adc_bits": 8}
+    assert golden.bit_serial(q, weights, **widths).tolist() == [2410]
+    acc = golden.accumulate(
+        q, weights, np.array([500]), zero_point=128, array_rows=64, **widths
+    )  # fmt: skip
+    assert acc.tolist() == [-9506]
+    assert golden.round_shift(acc, 7).tolist() == [-74]
+    act = np.array([-2]).reshape(1, 1, 1, 1)
+    out = golden.apply_affine(act, np.array([-1]), np.array([3]), np.array([-18]), 2)
+    assert out.item() == 0
