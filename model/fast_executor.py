@@ -186,18 +186,19 @@ class _Crossbar:
         """Return the accumulators of saturating ADCs, without bias, times 2^−k."""
         net, layer = self.net, self.layer
         lows = range(0, layer.weight_bits, net.cell_bits)
-        cells = np.stack([layer.weights >> low & ((1 << net.cell_bits) - 1) for low in lows])
-        cells = cells.transpose(0, 2, 1).astype(np.float32)  # [slice, outputs, rows]
-        places = np.exp2(np.array(lows)).astype(self.dtype)[:, None, None]
+        cells = np.stack([layer.weights.T >> low & ((1 << net.cell_bits) - 1) for low in lows])
+        cells = cells.reshape(-1, layer.rows).astype(np.float32)  # [slice · output, rows]
+        places = np.exp2(np.array(lows)).astype(self.dtype)
         q = rows.astype(np.int16)
         acc = -layer.zero_point * rows.sum(0, keepdims=True).repeat(layer.outputs, 0)
         for first in range(0, layer.rows, net.array_rows):
             tile = slice(first, first + net.array_rows)
             for bit in range(layer.act_bits):
                 plane = (q[tile] >> bit & 1).astype(np.float32)
-                codes = np.minimum(cells[:, :, tile] @ plane, (1 << net.adc_bits) - 1)
-                sign = -1 if bit == layer.act_bits - 1 else 1
-                acc += sign * 2**bit * (codes * places).sum(0)
+                codes = cells[:, tile] @ plane
+                np.minimum(codes, (1 << net.adc_bits) - 1, out=codes)
+                value = -(2**bit) if bit == layer.act_bits - 1 else 2**bit
+                acc += (value * places @ codes.reshape(len(lows), -1)).reshape(acc.shape)
         scaled: _Float = acc * self.scale
         return scaled
 
