@@ -203,7 +203,8 @@ def _decode(text: bytes, data: bytes) -> IntNet:
     try:
         flat = safetensors.deserialize(data)
     except safetensors.SafetensorError as error:
-        raise IntNetError(f"{TENSOR_FILE} must be a safetensors file: {error}") from None
+        reason = quote(str(error))  # it may quote the file at length
+        raise IntNetError(f"{TENSOR_FILE} must be a safetensors file: {reason}") from None
     tensors = {}
     for name, entry in flat:
         if entry["dtype"] not in _DTYPES:

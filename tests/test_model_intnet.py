@@ -431,6 +431,15 @@ def test_refuses_cut_tensors(folder, cut):
     assert "\n" not in str(it.value)
 
 
+def test_refuses_a_tensor_header_in_few_words(folder):
+    header = json.dumps({"a": "line\nbreak" * 10_000}).encode()
+    retensor(folder, len(header).to_bytes(8, "little") + header)
+    with pytest.raises(IntNetError, match="intnet.safetensors must be a safetensors file: ") as it:
+        intnet.read(folder)
+    assert "\n" not in str(it.value)
+    assert len(str(it.value)) < 400
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
