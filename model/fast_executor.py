@@ -124,9 +124,8 @@ class _Crossbar:
             half = 1 << (layer.act_bits - 1)
             # Halves round up; `pre` counts from 0, as the table's entries do.
             offset = offset + np.where(k > 0, 0.5, 0.0) + half
-            operand = periphery.add_before_table
-            added = 1 << net.maps[operand.map].bits if operand else 0
-            largest = largest + ((half + added + 1) << right)
+            # What is added before the table needs no room: a sum is exact, or saturates.
+            largest = largest + ((half + 1) << right)
             self.tables = _tables(periphery, layer.outputs, net.stream_bits).astype(np.float32)
             self.base = np.arange(layer.outputs)[:, None] * len(periphery.table)
             if periphery.second is not None:

@@ -284,6 +284,24 @@ def test_float32_beyond_its_exact_integers_is_noticed(monkeypatch):
     assert differing(right, fast_trace(net, images)) == ["head.out"]
 
 
+def test_the_fast_executor_rounds_where_float32_cannot():
+    net = small("residual")
+    stem = net.layers[0]
+    net = change(
+        net,
+        "stem",
+        weights=np.full_like(stem.weights, stem.zero_point),
+        bias=np.full(12, (1 << 22) - 1, np.int32),  # just below a half
+        k=np.array([23], np.int8),
+        table=np.arange(-128, 128, dtype=np.int8),
+        affine=None,
+    )
+    images = intnets.images(net, 2)
+    right = golden_trace(net, images)
+    assert not right["stem"]["out"].any()
+    assert differing(maps_only(right), fast_trace(net, images)) == []
+
+
 @pytest.mark.parametrize("run", [golden_trace, fast_trace])
 @pytest.mark.parametrize("layer", range(5))
 def test_one_bit_of_one_weight_is_noticed(layer, run):

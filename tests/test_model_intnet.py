@@ -18,7 +18,7 @@ import safetensors.numpy
 from hypothesis import given, settings
 
 from hw.cli import OutputError
-from model import intnet
+from model import intnet, intnet_check
 from model.executor import run
 from model.intnet import Affine, Crossbar, IntNetError, Map, Operand, Periphery, SecondWrite
 
@@ -546,6 +546,21 @@ def test_rules_between_layers():
         )
     with pytest.raises(IntNetError, match="^shrink: out must have the bits and the exponent"):
         dataclasses.replace(cnn, maps={**cnn.maps, "b": dataclasses.replace(cnn.maps["b"], bits=7)})
+
+
+def test_a_pool_must_not_overflow():
+    net = intnets.random_net("residual", 1, width=12, stream_bits=16)
+    number = [layer.name for layer in net.layers].index("pool")
+    for side, p, reach in ((256, 0, 1 << 31), (128, 23, (1 << 29) + (1 << 22))):
+        maps = {"x": Map(channels=12, height=side, width=side, bits=16, exponent=0)}
+        maps["pooled"] = net.maps["pooled"]
+        pool = dataclasses.replace(net.layers[number], p=p)
+        if reach < 1 << 31:
+            intnet_check._check_shapes(pool, maps, 16)
+            continue
+        message = f"the sum must stay within {2**31 - 1}, not reach {reach}"
+        with pytest.raises(IntNetError, match=f"^{message}$"):
+            intnet_check._check_shapes(pool, maps, 16)
 
 
 def test_the_largest_layers_of_the_papers_fit_the_accumulator():
