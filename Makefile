@@ -51,8 +51,9 @@ size: $(STAMP) ## synthesise the shift module for Artix-7 and compare with the s
 mutate: $(STAMP) ## seed single faults in the shift RTL; co-simulation or a proof must catch each
 	$(RUN) -m scripts.mutate_shift
 
-bench: $(STAMP) ## PyTorch forms of the shift against each other; time to generate
+bench: $(STAMP) ## forms of the shift in PyTorch, alone and in training; time to generate
 	$(RUN) -m scripts.bench_shift
+	$(RUN) -m scripts.bench_train
 	$(RUN) -m scripts.bench_gen
 
 clean: ## remove build products

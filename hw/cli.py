@@ -17,7 +17,7 @@ from typing import NoReturn
 
 from hw.params import ParameterError, check_integer
 
-__all__ = ["OutputError", "Parser", "bad_input", "integer", "write_files"]
+__all__ = ["OutputError", "Parser", "bad_input", "integer", "run", "write_files"]
 
 _BESIDE = ".writing-"
 
@@ -31,6 +31,28 @@ def bad_input(program: str, message: object) -> NoReturn:
     line = " ".join(str(message).split())
     sys.stderr.write(f"{program}: error: {line}\n")
     raise SystemExit(2)
+
+
+def run(main: Callable[[], int | None]) -> NoReturn:
+    """End the program with what ``main`` returns, and without a traceback for what may happen.
+
+    Ctrl-C is exit code 130. A reader that has seen enough (``| head``) is no error. Anything else
+    that the system refuses, like writing results to a full disk, is one line and exit code 1.
+    """
+    try:
+        code = main() or 0
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        code = 130
+    except OSError as error:
+        # What is still in the buffer cannot be written either, and Python would try at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+        if not isinstance(error, BrokenPipeError):
+            sys.stderr.write(f"error: {error}\n")
+            code = 1
+    raise SystemExit(code)
 
 
 class Parser(argparse.ArgumentParser):

@@ -26,6 +26,7 @@ __all__ = ["CheckpointError", "load_into", "match", "read", "replace", "write"]
 FORMAT = 1
 MAX_BYTES = 1 << 31
 MAX_TENSORS = 100_000
+MAX_NAME = 200
 _KEY = "shiftbar"
 
 
@@ -50,17 +51,29 @@ def write(file: Path, tensors: Mapping[str, torch.Tensor], facts: Mapping[str, A
 
 
 def replace(file: Path, content: bytes) -> None:
-    """Write a file beside its place, then rename: a reader sees the old one or the new."""
-    with tempfile.NamedTemporaryFile(dir=file.parent, prefix=f".{file.name}-", delete=False) as new:
-        try:
-            new.write(content)
-            new.flush()
-            os.fsync(new.fileno())
-            os.chmod(new.name, 0o644)
-            os.replace(new.name, file)
-        except BaseException:
-            os.unlink(new.name)
-            raise
+    """Write a file beside its place, then rename: a reader sees the old one or the new.
+
+    Raises
+    ------
+    OSError
+        With the name of the file.
+    """
+    try:
+        with tempfile.NamedTemporaryFile(
+            dir=file.parent, prefix=f".{file.name}-", delete=False
+        ) as new:
+            try:
+                new.write(content)
+                new.flush()
+                os.fsync(new.fileno())
+                os.chmod(new.name, 0o644)
+                os.replace(new.name, file)
+            except BaseException:
+                # Missing if an interrupt came just after the renaming.
+                Path(new.name).unlink(missing_ok=True)
+                raise
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(file)) from None
 
 
 def read(file: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
@@ -82,6 +95,11 @@ def read(file: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
                 raise CheckpointError(
                     f"{file} must hold at most {MAX_TENSORS} tensors, not {len(names)}"
                 )
+            # They are told in messages, on somebody's terminal.
+            if not all(len(name) <= MAX_NAME and name.isprintable() for name in names):
+                raise CheckpointError(
+                    f"{file} must name its tensors in at most {MAX_NAME} printable characters"
+                )
             tensors = {name: content.get_tensor(name) for name in names}
     except OSError as error:
         raise CheckpointError(f"{file} must be a readable file: {error.strerror}") from None
@@ -93,7 +111,7 @@ def read(file: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     except (KeyError, TypeError, ValueError, RecursionError):
         raise CheckpointError(f"{file} must be a checkpoint of shiftbar: no facts in it") from None
     if version != FORMAT:
-        raise CheckpointError(f"{file} must have format {FORMAT}, not {version!r}")
+        raise CheckpointError(f"{file} must have format {FORMAT}, not {version!r:.60}")
     return tensors, facts
 
 

@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -15,10 +15,9 @@ from hw import cli
 from hw.params import ParameterError
 from model import checkpoint
 from model.data import DataError, Dataset, load, normalise
-from model.psp import create_model
 from model.recipe import Recipe
 
-__all__ = ["accuracy", "main"]
+__all__ = ["accuracy", "load_network", "main"]
 
 PROGRAM = "python -m model.evaluate"
 
@@ -38,6 +37,51 @@ def accuracy(model: nn.Module, dataset: Dataset, *, batch_size: int = 500) -> fl
     return right / len(dataset.test_images)
 
 
+def load_network(file: Path) -> tuple[nn.Module, Recipe, dict[str, Any]]:
+    """Load a trained network, from a file that may come from anywhere.
+
+    Parameters
+    ----------
+    file : Path
+        ``model.safetensors`` of a run, or one of ``model/zoo/``.
+
+    Returns
+    -------
+    network : nn.Module
+        In channels_last, on the CPU, ready to classify.
+    recipe : Recipe
+    data : dict
+        ``num_classes``, ``image_size``, and ``mean`` and ``std`` to normalise with.
+
+    Raises
+    ------
+    checkpoint.CheckpointError, ParameterError
+    """
+    tensors, facts = checkpoint.read(file)
+    recipe, data = Recipe.read(facts.get("recipe")), facts.get("data")
+    if not isinstance(data, dict) or data.keys() != {"num_classes", "image_size", "mean", "std"}:
+        raise checkpoint.CheckpointError(f"{file} must say what images it takes")
+    for key in ("mean", "std"):
+        _check_channels(key, data[key])
+    # Without memory until the file has proven to hold such a network.
+    with torch.device("meta"):
+        network = recipe.network(num_classes=data["num_classes"], image_size=data["image_size"])
+    given = checkpoint.match(network.state_dict(), tensors, "model.")
+    network.load_state_dict(given, assign=True)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network.eval(), recipe, data
+
+
+def _check_channels(name: str, values: object) -> None:
+    """Refuse what is no list of three numbers that make sense for pixels of 0…1."""
+    if (
+        not isinstance(values, list)
+        or len(values) != 3
+        or not all(isinstance(value, float) and 0.0 < value < 1.0 for value in values)
+    ):
+        raise checkpoint.CheckpointError(f"{name} must be three numbers between 0 and 1")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     parser = cli.Parser(PROGRAM, "Measure a checkpoint's accuracy on the test images.")
@@ -46,20 +90,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     options = parser.parse_args(arguments)
     try:
-        tensors, facts = checkpoint.read(options.checkpoint)
-        recipe = Recipe.read(facts.get("recipe"))
-        dataset = load(recipe.dataset, options.data, "cpu", image_size=recipe.image_size)
-        model = create_model(
-            recipe.model,
-            num_classes=dataset.num_classes,
-            image_size=dataset.image_size,
-            patch_size=recipe.patch_size,
-            form=recipe.form,
-        )
-        checkpoint.load_into(model, tensors, "model.")
+        network, recipe, _ = load_network(options.checkpoint)
+        dataset = load(recipe.dataset, options.data, image_size=recipe.image_size)
+        found = accuracy(network, dataset)
     except (ParameterError, DataError, checkpoint.CheckpointError) as error:
         cli.bad_input(PROGRAM, error)
-    found = accuracy(model.to(memory_format=torch.channels_last), dataset)  # type: ignore[call-overload]
     images = len(dataset.test_images)
     if options.json:
         print(json.dumps({"model": recipe.model, "accuracy": found, "images": images}))
@@ -69,4 +104,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    cli.run(main)

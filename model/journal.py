@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -20,6 +21,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )  # fmt: skip
 
+from hw.params import ParameterError
 from model.checkpoint import replace
 
 __all__ = ["Journal", "draw_curve"]
@@ -43,6 +45,11 @@ class Journal:
         Tell nothing and write nothing: of several processes one reports.
     tensorboard : bool
         Write event files too; needs the package ``tensorboard``.
+
+    Raises
+    ------
+    ParameterError
+        If that package is asked for and missing.
     """
 
     def __init__(
@@ -59,12 +66,17 @@ class Journal:
         self._epochs, self._steps, self._batch_size = epochs, steps, batch_size
         self._board: Any = None
         if tensorboard and not silent:
-            from torch.utils.tensorboard import SummaryWriter  # an optional package
-
+            try:
+                from torch.utils.tensorboard import SummaryWriter
+            except ImportError:
+                raise ParameterError(
+                    "tensorboard must be installed to write event files: pip install tensorboard"
+                ) from None
             self._board = SummaryWriter(str(out / BOARD))
         self._bar = Progress(
             TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(),
             MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[rate]}"),
+            console=Console(stderr=True),
             disable=silent or not sys.stderr.isatty(), transient=True,
         )  # fmt: skip
         self._task = self._bar.add_task("", total=epochs * steps, rate="")
@@ -109,10 +121,9 @@ class Journal:
         """Tell of the last epoch, and write the log anew: as it stands in the checkpoint."""
         if self._silent:
             return
-        replace(self._out / LOG, "".join(json.dumps(line) + "\n" for line in log).encode())
+        self._write(log)
         line = log[-1]
         left = (time.monotonic() - self._epoch_began) * (self._epochs - line["epoch"])
-        self._bar.console.file = sys.stderr
         text = (
             f"epoch {line['epoch']:>3} of {self._epochs}  loss {line['loss']:.4f}  "
             f"test {100 * line['accuracy']:.2f} %  {line['images_per_s']} images/s  "
@@ -127,9 +138,13 @@ class Journal:
                 self._board.add_scalar(key, line[key], line["epoch"])
 
     def finish(self, log: Sequence[dict[str, Any]], title: str) -> None:
-        """Draw the learning curve."""
-        if not self._silent and log:
+        """Draw the learning curve; write the log, if a killed run did not come to it."""
+        if not self._silent:
+            self._write(log)
             draw_curve(self._out / CURVE, log, title)
+
+    def _write(self, log: Sequence[dict[str, Any]]) -> None:
+        replace(self._out / LOG, "".join(json.dumps(line) + "\n" for line in log).encode())
 
 
 def draw_curve(file: Path, log: Sequence[dict[str, Any]], title: str) -> None:

@@ -3,7 +3,9 @@
 
 Each process takes its share of every global batch (`model.data.batches`). Batch norm takes mean and
 variance over all of them, and gradients are averaged by PyTorch's DistributedDataParallel, so that
-losses and weights are those of one process, up to the order in which numbers are added.
+losses and weights are those of one process, up to the order in which numbers are added: over 50
+steps in float32 a loss differs by less than 1e-6 with AdamW, and by about 1e-4 with Muon, which
+rounds to bfloat16 inside.
 """
 
 from __future__ import annotations
@@ -18,7 +20,13 @@ import torch
 from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-__all__ = ["GlobalBatchNorm2d", "World", "join", "mean_over", "share_batch_norm"]
+from hw.params import ParameterError
+
+__all__ = ["GlobalBatchNorm2d", "PeerError", "World", "join", "mean_over", "share_batch_norm"]
+
+
+class PeerError(Exception):
+    """Another process of the run has ended early; it tells why itself."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,8 +41,11 @@ class World:
         """Return what to call in training: gradients come out averaged over the processes."""
         if self.size == 1:
             return model
-        # Statistics are equal in all processes already.
-        return DistributedDataParallel(model, broadcast_buffers=False)
+        shared = DistributedDataParallel(model)
+        # Statistics are equal in all processes already. As an argument, it has another name in
+        # PyTorch 2.13 than in 2.11.
+        shared.broadcast_buffers = False
+        return shared
 
 
 @contextlib.contextmanager
@@ -45,20 +56,38 @@ def join() -> Iterator[World]:
     ------
     World
         On a GPU if there is one.
+
+    Raises
+    ------
+    ParameterError
+        If this machine has GPUs, but fewer than processes.
+    PeerError
+        If another process ends while this one waits for it.
     """
     on_gpu = torch.cuda.is_available()
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
         yield World(device=torch.device("cuda" if on_gpu else "cpu"))
         return
-    device = torch.device("cuda", int(os.environ["LOCAL_RANK"])) if on_gpu else torch.device("cpu")
+    device = torch.device("cpu")
     if on_gpu:
+        number, gpus = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+        if number >= gpus:
+            raise ParameterError(
+                f"there must be a GPU for each process of this machine, not {gpus} for {number + 1}"
+            )
+        device = torch.device("cuda", number)
         torch.cuda.set_device(device)
     distributed.init_process_group("nccl" if on_gpu else "gloo")
     try:
         yield World(distributed.get_rank(), size, device)
         # Nobody leaves while another still needs an answer.
         distributed.barrier()
+    except RuntimeError as error:
+        # PyTorch has no narrower type for it.
+        if "gloo/transport" not in str(error):
+            raise
+        raise PeerError("another process of the run has ended early") from None
     finally:
         distributed.destroy_process_group()
 

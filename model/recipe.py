@@ -12,8 +12,10 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from torch import nn
+
 from hw.params import ParameterError, ParameterTypeError, check_integer
-from model.psp import BLOCKS, BlockForm
+from model.psp import BLOCKS, BlockForm, create_model
 
 __all__ = ["Recipe"]
 
@@ -53,7 +55,7 @@ class Recipe:
     patch_size: int = _number(2, 1, 64, "side of the stem's patches, pixels (PSP and SP)")
     image_size: int = _number(224, 8, 1024, "side of the pictures of a folder, pixels")
     epochs: int = _number(24, 1, 10_000, "passes over the training images")
-    batch_size: int = _number(256, 1, 1 << 20, "images of a step, over all processes")
+    batch_size: int = _number(128, 1, 1 << 20, "images of a step, over all processes")
     optimizer: str = _choice(
         "muon", ("muon", "adamw"), "for the convolutions of the body; AdamW does the rest"
     )
@@ -76,10 +78,10 @@ class Recipe:
             value, rule = getattr(self, field.name), field.metadata
             if "range" not in rule:
                 if not isinstance(value, str):
-                    raise ParameterTypeError(f"{field.name} must be a word, not {value!r}")
+                    raise ParameterTypeError(f"{field.name} must be a word, not {value!r:.60}")
                 if value not in rule.get("choices", (value,)):
                     words = ", ".join(rule["choices"])
-                    raise ParameterError(f"{field.name} must be one of {words}, not {value!r}")
+                    raise ParameterError(f"{field.name} must be one of {words}, not {value!r:.60}")
             elif isinstance(field.default, int):
                 check_integer(field.name, value, *rule["range"])
             else:
@@ -87,7 +89,10 @@ class Recipe:
 
     @classmethod
     def read(cls, facts: object) -> Recipe:
-        """Make one from JSON that may come from anywhere; every field must be there.
+        """Make one from JSON that may come from anywhere.
+
+        A field that is not there has its default: whoever adds one chooses the default that says
+        what was done before, and old checkpoints stay good.
 
         Raises
         ------
@@ -96,10 +101,27 @@ class Recipe:
         if not isinstance(facts, Mapping):
             raise ParameterTypeError(f"a recipe must be an object, not {type(facts).__name__}")
         names = {field.name for field in dataclasses.fields(cls)}
-        for name in sorted(names ^ facts.keys(), key=str):
-            lacks = "lacks" if name in names else "has no place for"
-            raise ParameterError(f"the recipe {lacks} {name!r:.60}")
+        for name in sorted(facts.keys() - names, key=str):
+            raise ParameterError(f"the recipe has no place for {name!r:.60}")
+        if "model" not in facts:
+            raise ParameterError("the recipe lacks 'model'")
         return cls(**facts)
+
+    def network(self, *, num_classes: int, image_size: int) -> nn.Module:
+        """Make the network, with fresh weights, for images of a size.
+
+        Raises
+        ------
+        ParameterError
+            If there is no such network.
+        """
+        return create_model(
+            self.model,
+            num_classes=num_classes,
+            image_size=image_size,
+            patch_size=self.patch_size,
+            form=self.form,
+        )
 
     def rate_at(self, progress: float) -> float:
         """Return the share of the highest rate after a share ``progress`` of all steps, 0…1."""
@@ -112,6 +134,6 @@ class Recipe:
 def _check_number(name: str, value: object, low: float, high: float) -> None:
     """Refuse what is no finite number from ``low`` to ``high``."""
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ParameterTypeError(f"{name} must be a number, not {value!r}")
+        raise ParameterTypeError(f"{name} must be a number, not {value!r:.60}")
     if not low <= value <= high:  # false for NaN, too
-        raise ParameterError(f"{name} must be a number from {low:g} to {high:g}, not {value:g}")
+        raise ParameterError(f"{name} must be a number from {low:g} to {high:g}, not {value!r:.60}")

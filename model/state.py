@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import math
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +18,13 @@ from model import checkpoint
 from model.data import Dataset
 from model.optimizer import make_optimizers, set_rates
 from model.parallel import World, share_batch_norm
-from model.psp import create_model
 from model.recipe import Recipe
 
 __all__ = ["Prepare", "State", "follow", "start"]
 
 Prepare = Callable[[nn.Module], nn.Module]
+
+_LINE = {"epoch": int, "loss": float, "accuracy": float, "seconds": float, "images_per_s": int}
 
 
 @dataclasses.dataclass
@@ -72,10 +75,14 @@ class State:
             If it is damaged, hostile, or of another recipe.
         """
         tensors, facts = checkpoint.read(file)
-        if facts.get("recipe") != dataclasses.asdict(recipe):
+        if Recipe.read(facts.get("recipe")) != recipe:
             raise checkpoint.CheckpointError(f"{file} must be of the same recipe, not another")
         epoch, log = facts.get("epoch"), facts.get("log")
-        if not isinstance(log, list) or len(log) != epoch or epoch > recipe.epochs:
+        if type(epoch) is not int or not 0 <= epoch <= recipe.epochs:
+            raise checkpoint.CheckpointError(
+                f"{file} must be of an epoch from 0 to {recipe.epochs}, not {epoch!r:.60}"
+            )
+        if not isinstance(log, list) or len(log) != epoch or not all(map(_is_line, log, count(1))):
             raise checkpoint.CheckpointError(f"{file} must have a line of log for each epoch")
         if epoch:
             # One step without gradient or rate: the optimisers make the slots that must be filled.
@@ -87,12 +94,22 @@ class State:
         slots = checkpoint.match(dict(self._slots()), tensors, "optimizer.")
         checkpoint.load_into(self.model, tensors, "model.")
         checkpoint.load_into(self.mean, tensors, "ema.")
-        for number, optimizer in enumerate(self.optimizers):
-            saved = optimizer.state_dict()
-            for index, own in saved["state"].items():
-                saved["state"][index] = {k: slots[f"{number}.{index}.{k}"] for k in own}
-            optimizer.load_state_dict(saved)
-        self.epoch, self.log = epoch, log
+        # In place, so that their memory format stays.
+        for name, own in self._slots():
+            own.copy_(slots[name])
+        # A file's keys are sorted; a line's are in the order in which `train` writes them.
+        self.epoch, self.log = epoch, [{key: line[key] for key in _LINE} for line in log]
+
+
+def _is_line(line: object, epoch: int) -> bool:
+    """Tell whether this is an epoch's line of log, with numbers that can be."""
+    return (
+        isinstance(line, dict)
+        and {key: type(value) for key, value in line.items()} == _LINE
+        and line["epoch"] == epoch
+        and math.isfinite(line["loss"])
+        and 0.0 <= line["accuracy"] <= 1.0
+    )
 
 
 def start(
@@ -106,13 +123,7 @@ def start(
     """Make the network and the optimisers, as the seed says; parameters as for `train`."""
     world = world or World()
     torch.manual_seed(recipe.seed)
-    model = create_model(
-        recipe.model,
-        num_classes=dataset.num_classes,
-        image_size=dataset.image_size,
-        patch_size=recipe.patch_size,
-        form=recipe.form,
-    )
+    model = recipe.network(num_classes=dataset.num_classes, image_size=dataset.image_size)
     model = prepare(model) if prepare else model
     model.to(world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     mean = copy.deepcopy(model).requires_grad_(False)

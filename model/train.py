@@ -19,7 +19,7 @@ import dataclasses
 import json
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -27,13 +27,13 @@ from torch import nn
 from torch.nn import functional
 
 from hw import cli
-from hw.params import ParameterError, check_integer
+from hw.params import ParameterError
 from model import checkpoint
 from model.data import Augment, DataError, Dataset, batches, epoch_generator, load
 from model.evaluate import accuracy
 from model.journal import Journal
 from model.optimizer import set_rates
-from model.parallel import World, join, mean_over
+from model.parallel import PeerError, World, join, mean_over
 from model.recipe import Recipe
 from model.state import Prepare, State, follow, start
 
@@ -46,7 +46,17 @@ CLIP = 1.0
 
 
 class DivergenceError(Exception):
-    """The loss is no number any more."""
+    """The loss or the weights are no numbers any more."""
+
+
+def epoch_batches(
+    recipe: Recipe, dataset: Dataset, augment: Augment, world: World, epoch: int
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Return this process's images and labels, step by step."""
+    return batches(
+        dataset, recipe.batch_size, augment=augment, rank=world.rank, world=world.size,
+        generator=epoch_generator(recipe.seed, epoch, dataset.train_images.device),
+    )  # fmt: skip
 
 
 def run_epoch(
@@ -57,17 +67,14 @@ def run_epoch(
     Raises
     ------
     DivergenceError
-        If the loss is no number.
+        If the loss is no number, or the weights are none.
     """
     steps = len(dataset.train_images) // recipe.batch_size
     device = dataset.train_images.device
     bf16 = recipe.precision == "bf16"
     state.model.train()
     total = torch.zeros((), device=device)
-    stream = batches(
-        dataset, recipe.batch_size, augment=augment, rank=world.rank, world=world.size,
-        generator=epoch_generator(recipe.seed, state.epoch, device),
-    )  # fmt: skip
+    stream = epoch_batches(recipe, dataset, augment, world, state.epoch)
     for step, (images, labels) in enumerate(stream):
         done = state.epoch * steps + step
         set_rates(state.optimizers, recipe.rate_at((done + 1) / (recipe.epochs * steps + 1)))
@@ -88,6 +95,9 @@ def run_epoch(
         raise DivergenceError(
             f"the loss of epoch {state.epoch + 1} must be a number, not {mean_loss}"
         )
+    # The last step's weights have not been in any loss yet.
+    if not all(bool(value.isfinite().all()) for value in state.mean.parameters()):
+        raise DivergenceError(f"the weights after epoch {state.epoch + 1} must be numbers")
     state.epoch += 1
     return mean_loss
 
@@ -130,25 +140,27 @@ def train(
         A run is never overwritten, and a failed epoch leaves the last checkpoint as it was.
     """
     world = world or World()
-    check_integer("batch_size", recipe.batch_size, 1, len(dataset.train_images))
-    state = start(recipe, dataset, world=world, compiled=compiled, prepare=prepare)
     last = out / LAST
-    if resume:
-        state.restore(last, recipe)
-    elif last.exists():
+    # Before the processes meet in `start`: the first will write the file that all look for here.
+    if not resume and last.exists():
         raise checkpoint.CheckpointError(f"{out} must hold no other run: resume it, or move it")
-    elif world.rank == 0:
-        state.save(last, recipe)  # so that a run killed in its first epoch can be resumed, too
     augment = Augment(
         mean=dataset.mean, std=dataset.std, flip=True, translate=recipe.translate,
         cutout=recipe.cutout, colour=recipe.colour, affine=recipe.affine,
         memory_format=torch.channels_last,
     )  # fmt: skip
+    # What does not fit is told before anything is written.
+    next(epoch_batches(recipe, dataset, augment, world, 0))
+    state = start(recipe, dataset, world=world, compiled=compiled, prepare=prepare)
+    if resume:
+        state.restore(last, recipe)
     steps = len(dataset.train_images) // recipe.batch_size
     with Journal(
         out, epochs=recipe.epochs, steps=steps, batch_size=recipe.batch_size,
         silent=world.rank > 0, tensorboard=tensorboard,
     ) as journal:  # fmt: skip
+        if world.rank == 0 and not resume:
+            state.save(last, recipe)  # so that a run killed in its first epoch can be resumed, too
         while state.epoch < recipe.epochs:
             journal.begin(state.epoch)
             loss = run_epoch(state, recipe, dataset, augment, world, journal)
@@ -159,16 +171,20 @@ def train(
                 state.save(last, recipe)
                 journal.record(state.log)
         if world.rank == 0:
-            _finish(state, recipe, out / FINAL)
+            _finish(state, recipe, dataset, out / FINAL)
             journal.finish(state.log, f"{recipe.model}, {recipe.dataset}, seed {recipe.seed}")
     return state
 
 
-def _finish(state: State, recipe: Recipe, file: Path) -> None:
+def _finish(state: State, recipe: Recipe, dataset: Dataset, file: Path) -> None:
     """Write the averaged network. Without times: the same run gives the same bytes."""
     tensors = {f"model.{k}": v for k, v in state.mean.state_dict().items()}
-    curve = [{k: line[k] for k in ("epoch", "loss", "accuracy")} for line in state.log]
-    checkpoint.write(file, tensors, {"recipe": dataclasses.asdict(recipe), "log": curve})
+    facts = {
+        "recipe": dataclasses.asdict(recipe),
+        "log": [{k: line[k] for k in ("epoch", "loss", "accuracy")} for line in state.log],
+        "data": {k: getattr(dataset, k) for k in ("num_classes", "image_size", "mean", "std")},
+    }
+    checkpoint.write(file, tensors, facts)
 
 
 def options_parser() -> cli.Parser:
@@ -207,7 +223,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             state = train(recipe, dataset, out, world=world, compiled=compiled, **switches)
     except (ParameterError, DataError, checkpoint.CheckpointError) as error:
         cli.bad_input(PROGRAM, error)
-    except (DivergenceError, OSError) as error:
+    except (DivergenceError, PeerError, OSError, torch.OutOfMemoryError) as error:
         print(f"{PROGRAM}: error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -227,4 +243,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    cli.run(main)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +25,12 @@ from torch.nn import functional
 from hw import cli
 from hw.params import Direction, ParameterError, group_size
 from model import checkpoint
-from model.data import DataError, load
-from model.psp import BLOCKS
+from model.data import DataError, Dataset, load
+from model.psp import BLOCKS, BlockForm
 from model.recipe import Recipe
 from model.shift import Shift
-from model.train import FINAL, LAST, DivergenceError, train
+from model.train import FINAL, DivergenceError
+from scripts.runs import final_accuracy, run_or_resume
 
 __all__ = ["SHIFTS", "Moves", "main", "replace_shifts"]
 
@@ -69,36 +70,34 @@ class Moves(nn.Module):
         return torch.cat([*pieces, x[:, 8 * group :]], 1)
 
 
-def replace_shifts(model: nn.Module, directions: Sequence[Direction]) -> nn.Module:
-    """Give every shift block of a network other directions."""
+def replace_shifts(model: nn.Module, make: Callable[[], nn.Module]) -> nn.Module:
+    """Put another module, made for each, in the place of every shift block of a network."""
     for parent in list(model.modules()):
         for name, child in parent.named_children():
             if isinstance(child, Shift):
-                setattr(parent, name, Moves(directions))
+                setattr(parent, name, make())
     return model
 
 
-def variants() -> dict[str, tuple[str, str]]:
+def variants() -> dict[str, tuple[BlockForm, str]]:
     """Return block form and shift of each variant, by name."""
-    forms = {form: (form, "eight") for form in BLOCKS}
+    forms: dict[str, tuple[BlockForm, str]] = {form: (form, "eight") for form in BLOCKS}
     return forms | {f"{Recipe.form}, {name} shift": (Recipe.form, name) for name in SHIFTS}
 
 
-def run(name: str, recipe: Recipe, out: Path, data: Path) -> None:
+def folder_name(name: str) -> str:
+    """Return the folder of a variant's runs, without the seed."""
+    return name.replace(", ", "-").replace(" ", "_")
+
+
+def run(name: str, recipe: Recipe, out: Path, dataset: Dataset) -> None:
     """Train one variant, or finish it, or find it finished."""
-    if (out / FINAL).exists():
-        return
-    out.mkdir(parents=True, exist_ok=True)
     form, moves = variants()[name]
-    prepare = None if moves == "eight" else lambda model: replace_shifts(model, SHIFTS[moves])
-    print(f"{name}, seed {recipe.seed}", file=sys.stderr)
-    train(
-        dataclasses.replace(recipe, form=form),  # type: ignore[arg-type]
-        load(recipe.dataset, data),
-        out,
-        resume=(out / LAST).exists(),
-        prepare=prepare,
-    )
+
+    def prepare(model: nn.Module) -> nn.Module:
+        return replace_shifts(model, lambda: Moves(SHIFTS[moves])) if moves in SHIFTS else model
+
+    run_or_resume(dataclasses.replace(recipe, form=form), dataset, out, prepare=prepare)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -123,16 +122,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         recipe = Recipe(model=options.model, dataset=options.dataset, epochs=options.epochs)
+        dataset = load(recipe.dataset, options.data)
         for seed in options.seeds:
             for name in options.only or variants():
-                out = options.out / f"{name.replace(', ', '-').replace(' ', '_')}-{seed}"
-                run(name, dataclasses.replace(recipe, seed=seed), out, options.data)
+                out = options.out / f"{folder_name(name)}-{seed}"
+                run(name, dataclasses.replace(recipe, seed=seed), out, dataset)
         collect(options.out, recipe, options.results)
     except (ParameterError, DataError, checkpoint.CheckpointError) as error:
         cli.bad_input(PROGRAM, error)
     except (DivergenceError, OSError) as error:
         print(f"{PROGRAM}: error: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print(f"{PROGRAM}: interrupted; the same command goes on", file=sys.stderr)
+        return 130
     return 0
 
 
@@ -145,16 +148,14 @@ def collect(out: Path, recipe: Recipe, results: Path) -> None:
         If a run's recipe is not the one asked for.
     """
     found: dict[str, dict[str, float]] = {}
-    common: dict[str, Any] = dataclasses.asdict(recipe)
     for name, (form, _) in variants().items():
-        for folder in sorted(out.glob(f"{name.replace(', ', '-').replace(' ', '_')}-*")):
-            if not (folder / FINAL).exists():
-                continue
-            _, facts = checkpoint.read(folder / FINAL)
-            seed = facts["recipe"]["seed"]
-            if facts["recipe"] != common | {"form": form, "seed": seed}:
-                raise checkpoint.CheckpointError(f"{folder} must be of the recipe asked for")
-            found.setdefault(name, {})[str(seed)] = facts["log"][-1]["accuracy"]
+        for folder in sorted(out.glob(f"{folder_name(name)}-*")):
+            seed = folder.name.removeprefix(f"{folder_name(name)}-")
+            # No number: another variant, whose name begins with this one's.
+            if seed.isdecimal() and (folder / FINAL).exists():
+                own = dataclasses.replace(recipe, form=form, seed=int(seed))
+                found.setdefault(name, {})[seed] = final_accuracy(folder, own)
+    common: dict[str, Any] = dataclasses.asdict(recipe)
     for key in ("form", "seed"):
         del common[key]
     text = json.dumps({"recipe": common, "accuracy": found}, indent=1, ensure_ascii=False)
@@ -163,4 +164,4 @@ def collect(out: Path, recipe: Recipe, results: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    cli.run(main)

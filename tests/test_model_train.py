@@ -4,19 +4,25 @@
 import dataclasses
 import json
 import os
+import resource
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import torch
+from torch import nn
 
+from hw.params import ParameterError
 from model import checkpoint, evaluate, train
 from model.data import synthetic
 from model.journal import LOG
 from model.recipe import Recipe
+from model.state import State
 from model.train import DivergenceError
 
 ROOT = Path(__file__).parent.parent
@@ -51,18 +57,78 @@ def test_it_learns(whole, data):
     assert log[-1]["accuracy"] > 2 / data.num_classes
 
 
-def test_resumed_equals_uninterrupted(whole, data, tmp_path, monkeypatch):
-    def stop_after_two(state, *arguments, inner=train.run_epoch):
-        if state.epoch == 2:
+@pytest.fixture(scope="module")
+def small():
+    """Eight steps an epoch."""
+    return synthetic(train=512, test=128, image_size=16)
+
+
+def stopped_at(epoch):
+    """Interrupt training after some epochs."""
+
+    def run_epoch(state, *arguments, inner=train.run_epoch):
+        if state.epoch == epoch:
             raise KeyboardInterrupt
         return inner(state, *arguments)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(train, "run_epoch", stop_after_two)
-        with pytest.raises(KeyboardInterrupt):
-            train.train(RECIPE, data, tmp_path)
-    train.train(RECIPE, data, tmp_path, resume=True)
-    assert equal(weights(tmp_path), weights(whole))
+    return mock.patch.object(train, "run_epoch", run_epoch)
+
+
+def with_wide_kernels(_):
+    """Stand in for the network: kernels of 3 x 3, whose memory format matters."""
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 3, stride=2, bias=False), nn.BatchNorm2d(8), nn.GELU(),
+        nn.Conv2d(8, 8, 3, stride=2, bias=False), nn.BatchNorm2d(8), nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(), nn.Linear(8, 10),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "precision", "prepare"),
+    [
+        ("muon", "bf16", None),
+        ("muon", "float32", with_wide_kernels),
+        ("adamw", "bf16", with_wide_kernels),
+        ("adamw", "float32", None),
+    ],
+)
+def test_resumed_equals_uninterrupted(small, tmp_path, optimizer, precision, prepare):
+    recipe = dataclasses.replace(RECIPE, epochs=2, optimizer=optimizer, precision=precision)
+    for name in ("whole", "resumed"):
+        (tmp_path / name).mkdir()
+    train.train(recipe, small, tmp_path / "whole", prepare=prepare)
+    for epoch, resume in ((0, False), (1, True)):  # 0: from before the first step
+        with stopped_at(epoch), pytest.raises(KeyboardInterrupt):
+            train.train(recipe, small, tmp_path / "resumed", resume=resume, prepare=prepare)
+        assert checkpoint.read(tmp_path / "resumed" / train.LAST)[1]["epoch"] == epoch
+    train.train(recipe, small, tmp_path / "resumed", resume=True, prepare=prepare)
+    # The same bytes: weights, recipe and curve, in another folder.
+    whole, resumed = ((tmp_path / name / train.FINAL).read_bytes() for name in ("whole", "resumed"))
+    assert whole == resumed
+    ours, theirs = (checkpoint.read(tmp_path / n / train.LAST)[0] for n in ("whole", "resumed"))
+    assert equal(ours, theirs)
+
+
+def test_state_that_is_not_restored_would_be_noticed(small, tmp_path):
+    with stopped_at(2), pytest.raises(KeyboardInterrupt):
+        train.train(RECIPE, small, tmp_path)
+    for name in ("right", "wrong"):
+        shutil.copytree(tmp_path, tmp_path / name, ignore=shutil.ignore_patterns("right", "wrong"))
+    train.train(RECIPE, small, tmp_path / "right", resume=True)
+    with mock.patch.object(State, "_slots", return_value=()):
+        tensors, facts = checkpoint.read(tmp_path / "wrong" / train.LAST)
+        kept = {name: value for name, value in tensors.items() if "optimizer" not in name}
+        checkpoint.write(tmp_path / "wrong" / train.LAST, kept, facts)
+        train.train(RECIPE, small, tmp_path / "wrong", resume=True)
+    assert not equal(weights(tmp_path / "right"), weights(tmp_path / "wrong"))
+
+
+def test_a_finished_run_resumes_to_itself(small, tmp_path):
+    train.train(RECIPE, small, tmp_path)
+    files = {file: file.read_bytes() for file in tmp_path.iterdir()}
+    (tmp_path / LOG).unlink()  # as if killed just before writing it
+    train.train(RECIPE, small, tmp_path, resume=True)
+    assert {file: file.read_bytes() for file in tmp_path.iterdir()} == files
 
 
 def test_another_seed_gives_other_weights(whole, data, tmp_path):
@@ -87,6 +153,55 @@ def test_divergence_is_told_and_the_last_checkpoint_kept(data, tmp_path):
         train.train(RECIPE, data, tmp_path, prepare=explode)
     assert [file.name for file in tmp_path.iterdir()] == [train.LAST]
     assert checkpoint.read(tmp_path / train.LAST)[1]["epoch"] == 0
+
+
+def test_weights_that_break_in_the_last_step_are_not_kept(small, tmp_path):
+    calls = []
+
+    def broken_last(parameters, limit):
+        calls.append(limit)
+        if len(calls) == 16:  # the last of two epochs: no loss will see what it does
+            next(iter(parameters)).grad.fill_(float("nan"))
+
+    rule = "^the weights after epoch 2 must be numbers$"
+    with (
+        mock.patch.object(train.nn.utils, "clip_grad_norm_", broken_last),
+        pytest.raises(DivergenceError, match=rule),
+    ):
+        train.train(dataclasses.replace(RECIPE, epochs=2), small, tmp_path)
+    tensors, facts = checkpoint.read(tmp_path / train.LAST)
+    assert facts["epoch"] == 1
+    assert all(value.isfinite().all() for value in tensors.values())
+    assert not (tmp_path / train.FINAL).exists()
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"batch_size": 513}, "batch_size must be an integer from 1 to 512, not 513"),
+        ({"translate": 16}, "translate must be less than the image's side 16, not 16"),
+        ({"patch_size": 3}, "image_size must be a multiple of patch_size 3, not 16"),
+    ],
+)
+def test_what_does_not_fit_is_told_before_anything_is_written(small, tmp_path, fields, message):
+    with pytest.raises(ParameterError, match=f"^{message}$"):
+        train.train(dataclasses.replace(RECIPE, **fields), small, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+# PyTorch's compiler itself instantiates autograd functions and imports torch.jit, and both warn.
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script_method.*:DeprecationWarning")
+def test_compiled_trains_as_eager(small, tmp_path):
+    recipe = dataclasses.replace(RECIPE, epochs=1, precision="float32", optimizer="adamw")
+    logs = []
+    for compiled in (False, True):
+        (tmp_path / str(compiled)).mkdir()
+        state = train.train(recipe, small, tmp_path / str(compiled), compiled=compiled)
+        logs.append(state.log[-1]["loss"])
+    assert logs[1] == pytest.approx(logs[0], abs=1e-4)
+    assert weights(tmp_path / "True").keys() == weights(tmp_path / "False").keys()
 
 
 def command(*arguments):
@@ -117,23 +232,105 @@ def test_killed_at_any_moment_and_resumed(whole, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("main", "arguments", "message"),
     [
-        (["model.train", "lenet", "--dataset", "synthetic", "--out", "o"], "not 'lenet'"),
-        (["model.train", "psp_12_1", "--dataset", "mnist", "--out", "o"], "mnist"),
-        (["model.train", "psp_12_1", "--out", "o", "--data", "none"], "scripts.fetch_data"),
-        (["model.train", "psp_12_1", "--dataset", "synthetic", "--out", "o", "--resume"],
-         "must be a readable file"),
-        (["model.evaluate", "none.safetensors"], "must be a readable file"),
+        (train.main, ["lenet", "--dataset", "synthetic", "--out", "o"], "not 'lenet'"),
+        (train.main, ["psp_12_1", "--dataset", "mnist", "--out", "o"], "mnist"),
+        (train.main, ["psp_12_1", "--out", "o", "--data", "none"], "scripts.fetch_data"),
+        (train.main, ["psp_12_1", "--dataset", "synthetic", "--out", "o", "--resume"],
+         "o/last.safetensors must be a readable file: No such file or directory"),
+        (train.main, ["psp_12_1", "--out", "o", "--rate", "nan"],
+         "rate must be a number from 0 to 10, not nan"),
+        (train.main, ["psp_12_1", "--out", "o", "--epochs", "many"], "invalid int value: 'many'"),
+        (train.main, ["psp_12_1"], "the following arguments are required: --out"),
+        (evaluate.main, ["none.safetensors"], "must be a readable file"),
     ],
 )  # fmt: skip
-def test_bad_input_is_one_line(tmp_path, arguments, message):
+def test_bad_input_is_one_line(tmp_path, monkeypatch, capsys, main, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert message in told.err
+    assert told.err.count("\n") == 1
+    assert not list(tmp_path.rglob("*.safetensors"))
+
+
+def test_a_run_is_not_overwritten(tmp_path, capsys):
+    (tmp_path / train.LAST).write_bytes(b"a run")
+    with pytest.raises(SystemExit) as ended:
+        train.main([*LINE[1:], "--out", str(tmp_path)])
+    assert ended.value.code == 2
+    rule = f"{tmp_path} must hold no other run: resume it, or move it"
+    assert capsys.readouterr() == ("", f"python -m model.train: error: {rule}\n")
+    assert (tmp_path / train.LAST).read_bytes() == b"a run"
+
+
+def test_a_full_disk_leaves_the_last_checkpoint(whole, data, tmp_path):
+    # The checkpoint of epoch 0 fits; with what the optimisers remember, the next does not.
+    limit = 14_000
     done = subprocess.run(
-        command(*arguments), cwd=tmp_path, env=environment(), capture_output=True, text=True
+        command(*LINE, "--out", "o"), cwd=tmp_path, env=environment(), capture_output=True,
+        text=True, timeout=60,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr == (
+        "python -m model.train: error: [Errno 27] File too large: 'o/last.safetensors'\n"
     )
-    assert done.returncode == 2
-    assert message in done.stderr
-    assert done.stderr.count("\n") == 1
+    assert [file.name for file in (tmp_path / "o").iterdir()] == [train.LAST]
+    assert checkpoint.read(tmp_path / "o" / train.LAST)[1]["epoch"] == 0
+    train.train(RECIPE, data, tmp_path / "o", resume=True)
+    assert equal(weights(tmp_path / "o"), weights(whole))
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (DivergenceError("the loss must be a number"), "the loss must be a number"),
+        (OSError(28, "No space left on device", "o/x"),
+         "[Errno 28] No space left on device: 'o/x'"),
+        (torch.OutOfMemoryError("CUDA out of memory."), "CUDA out of memory."),
+    ],
+)  # fmt: skip
+def test_failures_are_one_line(data, tmp_path, capsys, error, message):
+    with (
+        mock.patch.object(train, "load", return_value=data),
+        mock.patch.object(train, "train", side_effect=error),
+    ):
+        assert train.main([*LINE[1:], "--out", str(tmp_path)]) == 1
+    assert capsys.readouterr() == ("", f"python -m model.train: error: {message}\n")
+
+
+def test_an_interrupt_is_one_line(tmp_path):
+    process = subprocess.Popen(
+        command(*LINE, "--epochs", "1000", "--out", tmp_path), env=environment(), text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    while not (tmp_path / LOG).exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert output == ""
+    *epochs, last = errors.splitlines()
+    assert last == "python -m model.train: interrupted; go on with --resume"
+    assert epochs
+    assert all(line.startswith("epoch ") for line in epochs)
+    facts = checkpoint.read(tmp_path / train.LAST)[1]
+    assert facts["epoch"] == len(facts["log"]) > 0
+
+
+def test_the_result_as_json(data, tmp_path, capsys):
+    arguments = [*LINE[1:], "--epochs", "1", "--out", str(tmp_path), "--json"]
+    with mock.patch.object(train, "load", return_value=data):
+        assert train.main(arguments) == 0
+    found = json.loads(capsys.readouterr().out)
+    log = json.loads((tmp_path / LOG).read_text())
+    assert found == {"model": "psp_12_1", "accuracy": log["accuracy"], "epochs": 1}
 
 
 def test_evaluate_agrees_with_the_log(whole, capsys):

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How a command ends: never with a traceback."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+def ended(body, stdout=subprocess.PIPE):
+    """Run a program whose ``main`` has this body; returns exit code and stderr."""
+    code = f"from hw import cli\ndef main():\n    {body}\ncli.run(main)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, stdout=stdout, stderr=subprocess.PIPE, text=True
+    )
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "told"),
+    [
+        ("print('done')", 0, ""),
+        ("return 1", 1, ""),
+        ("cli.bad_input('p', 'no')", 2, "p: error: no\n"),
+        ("raise KeyboardInterrupt", 130, "interrupted\n"),
+        ("open('/none/x')", 1, "error: [Errno 2] No such file or directory: '/none/x'\n"),
+    ],
+)
+def test_ends(body, code, told):
+    assert ended(body) == (code, told)
+
+
+def test_a_full_disk_is_one_line():
+    with open("/dev/full", "w") as full:
+        assert ended("print('done')", full) == (1, "error: [Errno 28] No space left on device\n")
+
+
+def test_a_reader_that_has_seen_enough_is_no_error():
+    program = "from hw import cli; cli.run(lambda: print('x' * 100_000))"
+    shell = 'python=$0; "$python" -c "$1" | head -c 1; echo " ${PIPESTATUS[0]}"'
+    done = subprocess.run(
+        ["bash", "-c", shell, sys.executable, program],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert (done.stdout, done.stderr) == ("x 0\n", "")
+
+
+def test_a_fault_of_the_program_keeps_its_traceback():
+    code, told = ended("1 / 0")
+    assert code == 1
+    assert "ZeroDivisionError" in told
