@@ -17,7 +17,7 @@ from typing import NoReturn
 
 from hw.params import ParameterError, check_integer
 
-__all__ = ["OutputError", "Parser", "bad_input", "integer", "run", "write_files"]
+__all__ = ["OutputError", "Parser", "bad_input", "integer", "replace", "run", "write_files"]
 
 _BESIDE = ".writing-"
 
@@ -127,3 +127,29 @@ def write_files(folder: Path, files: Mapping[str, str | bytes], *, owner: str) -
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise OutputError(f"the output folder must be writable: {folder}: {reason}") from None
+
+
+def replace(file: Path, content: bytes) -> None:
+    """Write a file beside its place, then rename: a reader sees the old one or the new.
+
+    Raises
+    ------
+    OSError
+        With the name of the file.
+    """
+    try:
+        with tempfile.NamedTemporaryFile(
+            dir=file.parent, prefix=f".{file.name}-", delete=False
+        ) as new:
+            try:
+                new.write(content)
+                new.flush()
+                os.fsync(new.fileno())
+                os.chmod(new.name, 0o644)
+                os.replace(new.name, file)
+            except BaseException:
+                # Missing if an interrupt came just after the renaming.
+                Path(new.name).unlink(missing_ok=True)
+                raise
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(file)) from None
