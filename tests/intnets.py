@@ -7,11 +7,13 @@ over its range, with a few per cent saturated.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
 from hypothesis import strategies as st
 
+from model import executor
 from model.intnet import (
     Affine,
     Crossbar,
@@ -187,6 +189,14 @@ def _residual_stages(make, width):
     make.crossbar("last", (Operand("d"),), "e", width)
 
 
+SMALL = {"width": 12, "depth": 2, "side": 4, "classes": 3}
+CNN = {"width": 3, "side": 8, "classes": 3}
+
+
+def small(kind, seed=1, **options):
+    return random_net(kind, seed, **(CNN if kind in ("resnet", "vgg") else SMALL) | options)
+
+
 @st.composite
 def nets(draw):
     """Draw a small network of any kind, of any widths and converters."""
@@ -215,3 +225,37 @@ def images(net, count, seed=0):
     pixels = source.integers(0, 256, (count, *net.input_shape), np.uint8)
     pixels[:1], pixels[1:2] = 0, 255
     return pixels
+
+
+def change(net, name, **fields):
+    """Return a network with another layer ``name``; fields of its periphery count as its own."""
+    layers = []
+    for layer in net.layers:
+        if layer.name == name:
+            own = {key: value for key, value in fields.items() if hasattr(layer, key)}
+            rest = {key: value for key, value in fields.items() if key not in own}
+            if rest:
+                own["periphery"] = dataclasses.replace(layer.periphery, **rest)
+            layer = dataclasses.replace(layer, **own)
+        layers.append(layer)
+    return dataclasses.replace(net, layers=tuple(layers))
+
+
+def golden_trace(net, images):
+    trace = {}
+    executor.run(net, images, trace=trace)
+    return trace
+
+
+def differing(wanted, found):
+    """Return the names of the traces that differ, in the order of the layers."""
+    assert wanted.keys() == found.keys()
+    return [
+        f"{name}.{key}"
+        for name in wanted
+        for key in sorted(wanted[name], key=["acc", "pre", "out", "second"].index)
+        if not np.array_equal(
+            wanted[name][key].reshape(len(wanted[name][key]), -1),
+            found[name][key].reshape(len(wanted[name][key]), -1),
+        )
+    ]

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from itertools import product
 
@@ -11,6 +10,7 @@ import intnets
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from intnets import change, differing, golden_trace, small
 
 from hw.params import ParameterError, ParameterTypeError, channel_directions
 from model import executor, fast_executor, golden
@@ -152,26 +152,6 @@ def scalar_trace(net, images):
     }
 
 
-def differing(wanted, found):
-    """Return the names of the traces that differ, in the order of the layers."""
-    assert wanted.keys() == found.keys()
-    return [
-        f"{name}.{key}"
-        for name in wanted
-        for key in sorted(wanted[name], key=["acc", "pre", "out", "second"].index)
-        if not np.array_equal(
-            wanted[name][key].reshape(len(wanted[name][key]), -1),
-            found[name][key].reshape(len(wanted[name][key]), -1),
-        )
-    ]
-
-
-def golden_trace(net, images):
-    trace = {}
-    executor.run(net, images, trace=trace)
-    return trace
-
-
 def fast_trace(net, images):
     trace = {}
     fast_executor.run(net, images, trace=trace)
@@ -183,14 +163,6 @@ def maps_only(trace):
         name: {key: seen[key] for key in ("out", "second") if key in seen}
         for name, seen in trace.items()
     }
-
-
-SMALL = {"width": 12, "depth": 2, "side": 4, "classes": 3}
-CNN = {"width": 3, "side": 8, "classes": 3}
-
-
-def small(kind, seed=1, **options):
-    return intnets.random_net(kind, seed, **(CNN if kind in ("resnet", "vgg") else SMALL) | options)
 
 
 @pytest.mark.parametrize("kind", intnets.KINDS)
@@ -258,20 +230,6 @@ def test_random_networks_reach_their_corners():
     wide = intnets.random_net("residual", 2, width=64, side=16, adc_bits=8)
     lossless = golden_trace(wide, intnets.images(wide, 8))
     assert differing(lossless, trace)[0] == "body.0.first.acc"  # the stem has 12 rows
-
-
-def change(net, name, **fields):
-    """Return a network with another layer ``name``; fields of its periphery count as its own."""
-    layers = []
-    for layer in net.layers:
-        if layer.name == name:
-            own = {key: value for key, value in fields.items() if hasattr(layer, key)}
-            rest = {key: value for key, value in fields.items() if key not in own}
-            if rest:
-                own["periphery"] = dataclasses.replace(layer.periphery, **rest)
-            layer = dataclasses.replace(layer, **own)
-        layers.append(layer)
-    return dataclasses.replace(net, layers=tuple(layers))
 
 
 def test_float32_beyond_its_exact_integers_is_noticed(monkeypatch):
