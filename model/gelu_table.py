@@ -22,37 +22,34 @@ __all__ = ["gelu_table"]
 _DIGITS = 60
 
 
-def gelu_table(
-    *, pre_bits: int, pre_exp: int, act_bits: int, act_exp: int
-) -> npt.NDArray[np.int16]:
+def gelu_table(*, bits: int, pre_exp: int, act_exp: int) -> npt.NDArray[np.int8]:
     """Return GELU from one power-of-two grid to another.
 
     Parameters
     ----------
-    pre_bits, pre_exp : int
-        The input is pre · 2^pre_exp, pre two's complement of ``pre_bits`` (2…12).
-    act_bits, act_exp : int
-        The output likewise.
+    bits : int
+        Of input and output, two's complement, 2…8.
+    pre_exp, act_exp : int
+        Exponents of input and output, −64…64.
 
     Returns
     -------
     numpy.ndarray
-        int16 [2^pre_bits], from the lowest pre to the highest.
+        int8 [2^bits], from the lowest input to the highest.
 
     Raises
     ------
     ParameterError
         If a number is out of range.
     """
-    check_integer("pre_bits", pre_bits, 2, 12)
-    check_integer("act_bits", act_bits, 2, 12)
+    check_integer("bits", bits, 2, 8)
     check_integer("pre_exp", pre_exp, -64, 64)
     check_integer("act_exp", act_exp, -64, 64)
-    half = 1 << (pre_bits - 1)
-    low, high = -(1 << (act_bits - 1)), (1 << (act_bits - 1)) - 1
+    half = 1 << (bits - 1)
     with mpmath.workdps(_DIGITS):
         entries = [_entry(pre, pre_exp, act_exp) for pre in range(-half, half)]
-    return np.clip(entries, low, high).astype(np.int16)
+    # Before NumPy sees them: they may exceed any of its integers.
+    return np.array([min(max(entry, -half), half - 1) for entry in entries], np.int8)
 
 
 def _entry(pre: int, pre_exp: int, act_exp: int) -> int:

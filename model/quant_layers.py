@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The layers of a network in training for integers: each is one of an IntNet's.
+"""The layers of a network that trains for integers: twins of convolution, GELU and batch norm.
 
-A layer fetches from feature maps on the *stream* grid, which the whole network shares, sums in the
-crossbar, requantises, takes GELU from the table, and applies batch norm as a power of two and an
-offset for each channel, back on the stream grid. See docs/arithmetic.md, step by step.
+A layer fetches from feature maps on the *stream* grid, which the whole network shares, sums in
+crossbars, requantises, takes GELU from a table, and applies batch norm as a power of two and an
+offset for each channel, back on the stream grid: docs/intnet.md, step by step.
 """
 
 from __future__ import annotations
@@ -14,15 +14,21 @@ from typing import Any
 import torch
 from torch import nn
 
-from model.crossbar_sum import Crossbar, crossbar_sum
-from model.quant import Grid, TableGELU, best_exponent, power_of_two, to_grid
+from hw.params import check_integer
+from model.crossbar_sum import ArrayShape, crossbar_sum
+from model.gelu_table import gelu_table
+from model.intnet_layers import MAX_K, MIN_K
+from model.quant import Grid, best_exponents, nearest_power, to_grid, two_to
 
-__all__ = ["PowerOfTwoNorm", "QuantHead", "QuantMix", "Scheme", "Stream", "StreamAdd"]
+__all__ = ["PowerOfTwoNorm", "QuantConv", "QuantHead", "Scheme", "Stream", "StreamAdd", "TableGELU"]
 
 MAX_GAIN = 7
-"""Largest exponent by which an affine's shifter moves to the left."""
-MAX_ROUND = 15
-"""Most bits that it drops afterwards."""
+"""e: how far an affine's shifter moves to the left at most."""
+MAX_FRACTION = 15
+"""f: how many bits are dropped afterwards at most."""
+OFFSET_BITS = 16
+BIAS_BITS = 24
+"""Of stem and head; their sums stay below 2^23 besides."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -32,235 +38,328 @@ class Scheme:
     Parameters
     ----------
     act_bits, weight_bits : int
-        Of the body; stem and head are 8-bit.
+        Of the body, 2…8; stem and head are 8-bit.
     stream_bits : int
         Of the feature maps between layers, ``act_bits``…16.
     per_channel : bool
         A weight exponent for each output channel of the body, instead of one for each layer.
-    crossbar : Crossbar
+    array : ArrayShape
+
+    Raises
+    ------
+    ParameterError
+        If a width is out of its range.
     """
 
     act_bits: int = 8
     weight_bits: int = 8
     stream_bits: int = 8
     per_channel: bool = False
-    crossbar: Crossbar = dataclasses.field(default_factory=Crossbar)
+    array: ArrayShape = dataclasses.field(default_factory=ArrayShape)
+
+    def __post_init__(self) -> None:
+        check_integer("act_bits", self.act_bits, 2, 8)
+        check_integer("weight_bits", self.weight_bits, 2, 8)
+        check_integer("stream_bits", self.stream_bits, self.act_bits, 16)
 
 
 class Stream(nn.Module):
-    """The grid of all feature maps, and the coarser one on which layers fetch from them."""
+    """The grid of all feature maps, and the coarser one on which the body fetches from them."""
 
     def __init__(self, scheme: Scheme) -> None:
         super().__init__()
         self.map = Grid(scheme.stream_bits)
         self.fetch = Grid(scheme.act_bits)
 
-    def settle(self) -> None:
-        """Fix both exponents; the coarser one is not below the finer."""
-        if self.map.bits == self.fetch.bits:
-            self.fetch.settle(self.map.settle())
-            return
-        wanted = best_exponent(self.map.seen(), self.fetch.bits)
-        self.fetch.settle(max(wanted, self.map.settle()))
+    def fit(self, values: torch.Tensor) -> None:
+        """Choose both exponents; the fetch is at most 15 bits coarser, and never finer."""
+        self.map.fit(values)
+        if self.fetch.bits == self.map.bits:
+            self.fetch.exponent.copy_(self.map.exponent)
+        else:
+            self.fetch.fit(values)
+            self.fetch.exponent.clamp_(self.map.exponent, self.map.exponent + 15)
 
 
 class StreamAdd(nn.Module):
-    """The add at a write: on the stream grid, saturating."""
+    """An add of two feature maps, saturating."""
 
     def __init__(self, stream: Stream) -> None:
         super().__init__()
-        self._shared = (stream,)  # in a tuple: it belongs to the network, not to this module
+        # In a tuple, here and below: a grid belongs to one module, and others look at it.
+        self._grids = (stream.map,)
 
     def forward(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
         """Return the saturated sum."""
-        found: torch.Tensor = self._shared[0].map(a + b)
+        found: torch.Tensor = self._grids[0](a + b)
+        return found
+
+
+class QuantConv(nn.Module):
+    """A convolution by crossbars: integers in, integer accumulators out, as their values.
+
+    Parameters
+    ----------
+    conv : nn.Conv2d
+        Without padding. Its weights are copied.
+    source : Grid
+        On which it fetches.
+    weight_bits : int
+    per_channel : bool
+        A weight exponent for each output, instead of one.
+    array : ArrayShape
+    """
+
+    weight_exponent: torch.Tensor
+
+    def __init__(
+        self, conv: nn.Conv2d, source: Grid, *, weight_bits: int, per_channel: bool,
+        array: ArrayShape,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.weight_bits, self.array, self.stride = weight_bits, array, conv.stride[0]
+        self.weight = nn.Parameter(conv.weight.detach().clone())
+        self.bias = None if conv.bias is None else nn.Parameter(conv.bias.detach().clone())
+        exponents = torch.zeros(len(conv.weight) if per_channel else 1, dtype=torch.int32)
+        self.register_buffer("weight_exponent", exponents)
+        self._grids = (source,)
+
+    @property
+    def source(self) -> Grid:
+        """The grid on which it fetches."""
+        return self._grids[0]
+
+    @property
+    def unit(self) -> torch.Tensor:
+        """What an accumulator of 1 stands for: [1] or [O]."""
+        return two_to(self.source.exponent + self.weight_exponent)
+
+    def fit(self, pre: Grid) -> None:
+        """Choose the weights' exponents, such that ``pre`` is at most 23 bits coarser.
+
+        Parameters
+        ----------
+        pre : Grid
+            To which the accumulators are requantised.
+        """
+        rows = self.weight.detach().reshape(len(self.weight_exponent), -1)
+        self.weight_exponent.copy_(best_exponents(rows, self.weight_bits))
+        finest = pre.exponent - self.source.exponent
+        self.weight_exponent.clamp_(finest - MAX_K, finest - MIN_K)
+
+    def integers(self) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Return weights and bias as integers in float32."""
+        half = 1 << (self.weight_bits - 1)
+        step = two_to(self.weight_exponent)[:, None, None, None]
+        weight = to_grid(self.weight, step, -half, half - 1) / step
+        return weight, None if self.bias is None else _bias_integers(self.bias, self.unit)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map [B, I, H, W] to accumulators [B, O, H', W']."""
+        weight, bias = self.integers()
+        acc = crossbar_sum(
+            self.source(x) / self.source.step, weight, act_bits=self.source.bits,
+            weight_bits=self.weight_bits, array=self.array, stride=self.stride,
+        )  # fmt: skip
+        if bias is not None:
+            acc = acc + bias[:, None, None]
+        return acc * self.unit[:, None, None]
+
+
+class _Lookup(torch.autograd.Function):
+    """The table forward, GELU's derivative backward, and nothing where the table saturates."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, pre: torch.Tensor, step: torch.Tensor, table: torch.Tensor, act_step: torch.Tensor
+    ) -> torch.Tensor:
+        half = len(table) // 2
+        # Weights that are no numbers any more are told after the epoch.
+        index = (pre / step).nan_to_num_(0.0).int() + half
+        out = (table * act_step)[index]
+        ctx.save_for_backward(pre, out < (half - 1) * act_step)
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        pre, inside = ctx.saved_tensors
+        moved: torch.Tensor = torch.ops.aten.gelu_backward(grad, pre)
+        return moved.mul_(inside), None, None, None
+
+
+class TableGELU(nn.Module):
+    """GELU by a stored table, from one grid to another.
+
+    Parameters
+    ----------
+    bits : int
+        Of both.
+    """
+
+    table: torch.Tensor
+
+    def __init__(self, bits: int) -> None:
+        super().__init__()
+        self.pre, self.act = Grid(bits), Grid(bits)
+        self.register_buffer("table", torch.zeros(1 << bits, dtype=torch.int8))
+
+    def fit(self, pre: torch.Tensor, act: torch.Tensor) -> None:
+        """Choose both grids for values like these, and compute the table."""
+        self.pre.fit(pre)
+        self.act.fit(act)
+        entries = gelu_table(
+            bits=self.pre.bits, pre_exp=int(self.pre.exponent), act_exp=int(self.act.exponent)
+        )
+        self.table.copy_(torch.from_numpy(entries))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map accumulators to their GELU, on the grid ``act``."""
+        pre = self.pre(x)
+        found: torch.Tensor = _Lookup.apply(pre, self.pre.step, self.table, self.act.step)
         return found
 
 
 class PowerOfTwoNorm(nn.Module):
-    """Batch norm as s·2^e·x + T: what a shifter and an adder can do.
+    """Batch norm as ±2^E·x + T: what a shifter and an adder can do.
 
-    While training, the offset follows the batch's mean until ``frozen``; the gain, a power of two,
+    In training the offset follows the batch's mean until `frozen`; the gain, a power of two,
     follows the running variance.
 
     Parameters
     ----------
     norm : nn.BatchNorm2d
-        Its parameters and running statistics are taken over.
-    stream : Stream
+        Taken over, with its statistics.
+    source, out : Grid
+        Of what comes in and goes out.
     """
 
     lowest: torch.Tensor
-    unit: torch.Tensor
 
-    def __init__(self, norm: nn.BatchNorm2d, stream: Stream) -> None:
+    def __init__(self, norm: Any, source: Grid, out: Grid) -> None:
         super().__init__()
-        self.norm: Any = norm
-        self._shared = (stream,)
+        self.norm = norm
         self.frozen = False
+        # Least exponent of a gain; the offset's unit goes with it.
         self.register_buffer("lowest", torch.zeros((), dtype=torch.int32))
-        self.register_buffer("unit", torch.ones(()))
+        self._grids = (source, out)
 
-    def settle(self, act_exp: int) -> None:
-        """Choose the window of gains for inputs on the grid 2^act_exp."""
-        round_off = self._shared[0].map.exponent - act_exp
-        highest = int(self._real_gain().abs().log2().round().max())
-        # One power of two is left for gains that grow in training.
-        lowest = min(max(highest + 1 - MAX_GAIN, round_off - MAX_ROUND), round_off)
-        self.lowest.fill_(lowest)
-        self.unit.fill_(2.0 ** (act_exp + lowest))
+    @property
+    def unit(self) -> torch.Tensor:
+        """What an offset of 1 stands for."""
+        return two_to(self._grids[0].exponent + self.lowest)
 
-    def _real_gain(self) -> torch.Tensor:
+    @property
+    def fraction_bits(self) -> int:
+        """f: how many bits are dropped at the end."""
+        source, out = self._grids
+        return int(out.exponent - source.exponent - self.lowest)
+
+    def fit(self) -> None:
+        """Choose the window of gains, such that offsets fit and 0 ≤ f ≤ 15."""
+        source, out = self._grids
+        with torch.no_grad():
+            gain = self._gain()
+            highest = int(gain.abs().amax().clamp_min(2.0**-40).log2().round())
+            reach = (self.norm.bias - self.norm.running_mean * gain).abs().amax()
+            # Twice the largest offset, and one gain more, are left for training.
+            coarse = int((reach.clamp_min(2.0**-40) / (1 << (OFFSET_BITS - 2))).log2().ceil())
+        rounded = int(out.exponent - source.exponent)
+        least = max(highest + 1 - MAX_GAIN, coarse - int(source.exponent), rounded - MAX_FRACTION)
+        self.lowest.fill_(min(least, rounded))
+
+    def _gain(self) -> torch.Tensor:
         gain: torch.Tensor = self.norm.weight * torch.rsqrt(self.norm.running_var + self.norm.eps)
         return gain
 
-    def _mean(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the mean to subtract; in training the batch's, which the running one follows."""
-        norm = self.norm
-        if self.frozen or not self.training:
-            running: torch.Tensor = norm.running_mean
-            return running
-        mean = x.mean((0, 2, 3))
-        with torch.no_grad():
-            norm.running_mean.lerp_(mean, norm.momentum)
-            norm.running_var.lerp_(x.var((0, 2, 3)), norm.momentum)
-        return mean
-
     def coefficients(self, mean: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return gain and offset of each channel: powers of two, and multiples of ``unit``."""
+        """Return gain and offset of each channel: ±2^E, and multiples of `unit`."""
         lowest = int(self.lowest)
-        gain = power_of_two(self._real_gain(), lowest, lowest + MAX_GAIN)
-        offset = to_grid(self.norm.bias - mean * gain, self.unit, -(1 << 15), (1 << 15) - 1)
-        return gain, offset
+        gain = nearest_power(self._gain(), lowest, lowest + MAX_GAIN)
+        half = 1 << (OFFSET_BITS - 1)
+        return gain, to_grid(self.norm.bias - mean * gain, self.unit, -half, half - 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the affine of ``x``, on the stream grid."""
-        stream = self._shared[0].map
-        if stream.observing:
-            found: torch.Tensor = stream(self.norm(x))
-            return found
-        gain, offset = self.coefficients(self._mean(x))
-        found = stream(x * gain[:, None, None] + offset[:, None, None])
-        return found  # noqa: RET504 - typed above
-
-
-class QuantMix(nn.Module):
-    """P, G, B with integers: one layer of crossbars and its periphery.
-
-    Parameters
-    ----------
-    conv : nn.Conv2d
-        Without bias, unless ``bias`` gives one.
-    norm : nn.BatchNorm2d
-    stream : Stream
-    scheme : Scheme
-    source : Grid, optional
-        Grid of what it fetches, where that is not the stream.
-    bias : torch.Tensor, optional
-        [O].
-    """
-
-    weight_step: torch.Tensor
-
-    def __init__(
-        self,
-        conv: nn.Conv2d,
-        norm: nn.BatchNorm2d,
-        stream: Stream,
-        scheme: Scheme,
-        *,
-        source: Grid | None = None,
-        bias: torch.Tensor | None = None,
-    ) -> None:
-        super().__init__()
-        self.scheme = scheme
-        self.stride = conv.stride[0]
-        self.weight = nn.Parameter(conv.weight.detach().clone())
-        self.bias = None if bias is None else nn.Parameter(bias.detach().clone())
-        steps = (len(self.weight), 1, 1, 1) if scheme.per_channel else ()
-        self.register_buffer("weight_step", torch.ones(steps))
-        self.gelu = TableGELU(Grid(scheme.act_bits), Grid(scheme.act_bits))
-        self.norm = PowerOfTwoNorm(norm, stream)
-        self._shared = (stream.fetch if source is None else source,)
-
-    @property
-    def source(self) -> Grid:
-        """The grid of what the layer fetches."""
-        return self._shared[0]
-
-    def settle(self) -> None:
-        """Fix all exponents; the stream's are fixed already."""
-        bits = self.scheme.weight_bits
-        for step, weight in zip(self.weight_step.view(-1), self._by_step(), strict=True):
-            step.fill_(2.0 ** best_exponent(weight.detach(), bits))
-        self.gelu.settle()
-        self.norm.settle(self.gelu.act.exponent)
-
-    def _by_step(self) -> list[torch.Tensor]:
-        return list(self.weight) if self.weight_step.dim() else [self.weight]
-
-    def quantised(self) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Return weights and bias as integers in float32."""
-        half = 1 << (self.scheme.weight_bits - 1)
-        weight = to_grid(self.weight, self.weight_step, -half, half - 1) / self.weight_step
-        if self.bias is None:
-            return weight, None
-        step = self.source.step * self.weight_step.view(-1)
-        return weight, to_grid(self.bias, step, -(1 << 23), (1 << 23) - 1) / step
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Map [B, I, H, W] on its source's grid to [B, O, H', W'] on the stream grid."""
-        if self.gelu.pre.observing:
-            summed = nn.functional.conv2d(x, self.weight, self.bias, self.stride)
-        else:
-            weight, bias = self.quantised()
-            integers = crossbar_sum(
-                self.source(x) / self.source.step, weight, act_bits=self.source.bits,
-                weight_bits=self.scheme.weight_bits, crossbar=self.scheme.crossbar,
-                stride=self.stride,
-            )  # fmt: skip
-            if bias is not None:
-                integers = integers + bias[:, None, None]
-            summed = integers * (self.source.step * self.weight_step.view(-1, 1, 1))
-        found: torch.Tensor = self.norm(self.gelu(summed))
+        """Map [B, C, H, W] to the grid ``out``."""
+        norm = self.norm
+        mean = norm.running_mean
+        if self.training and not self.frozen:
+            mean = x.mean((0, 2, 3))
+            with torch.no_grad():
+                norm.running_mean.lerp_(mean, norm.momentum)
+                norm.running_var.lerp_(x.var((0, 2, 3)), norm.momentum)
+        gain, offset = self.coefficients(mean)
+        found: torch.Tensor = self._grids[1](x * gain[:, None, None] + offset[:, None, None])
         return found
 
 
 class QuantHead(nn.Module):
-    """Batch norm folded into the linear layer; pool, then logits as integers.
+    """Pool, then a linear layer with batch norm folded into it: integer logits, as their values.
 
     Parameters
     ----------
     norm : nn.BatchNorm2d
         By its running statistics.
     linear : nn.Linear
+    pixels : int
+        Of a map. If they are no power of two, the rest of the mean goes into the weights.
+    array : ArrayShape
     """
 
     BITS = 8
 
-    weight_step: torch.Tensor
+    weight_exponent: torch.Tensor
 
-    def __init__(self, norm: Any, linear: nn.Linear) -> None:
+    def __init__(self, norm: Any, linear: nn.Linear, pixels: int, array: ArrayShape) -> None:
         super().__init__()
-        gain = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
-        offset = norm.bias - norm.running_mean * gain
-        self.weight = nn.Parameter((linear.weight * gain).detach())
-        self.bias = nn.Parameter((linear.bias + linear.weight @ offset).detach())
+        self.array = array
+        with torch.no_grad():
+            gain = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
+            offset = norm.bias - norm.running_mean * gain
+            self.log2_pixels = pixels.bit_length() - 1
+            rest = (1 << self.log2_pixels) / pixels
+            self.weight = nn.Parameter(linear.weight * gain * rest)
+            self.bias = nn.Parameter(linear.bias + linear.weight @ offset)
         self.pool = Grid(self.BITS)
-        self.register_buffer("weight_step", torch.ones(()))
+        self.register_buffer("weight_exponent", torch.zeros(1, dtype=torch.int32))
 
-    def settle(self) -> None:
-        """Fix the exponents of pool and weights."""
-        self.pool.settle()
-        self.weight_step.fill_(2.0 ** best_exponent(self.weight.detach(), self.BITS))
+    @property
+    def unit(self) -> torch.Tensor:
+        """What a logit of 1 stands for: [1]."""
+        return two_to(self.pool.exponent + self.weight_exponent)
+
+    def fit(self, features: torch.Tensor) -> None:
+        """Choose the exponents of pool and weights.
+
+        Parameters
+        ----------
+        features : torch.Tensor
+            [B, C, H, W], what the body gives.
+        """
+        self.pool.fit(self._pooled(features))
+        rows = self.weight.detach().reshape(1, -1)
+        self.weight_exponent.copy_(best_exponents(rows, self.BITS))
+
+    def _pooled(self, x: torch.Tensor) -> torch.Tensor:
+        return x.sum((2, 3), dtype=torch.float64) * 2.0**-self.log2_pixels
+
+    def integers(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return weights and bias as integers in float32."""
+        half = 1 << (self.BITS - 1)
+        step = two_to(self.weight_exponent)
+        weight = to_grid(self.weight, step, -half, half - 1) / step
+        return weight, _bias_integers(self.bias, self.unit)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map [B, C, H, W] on the stream grid to logits [B, classes]."""
-        pooled = self.pool(x.mean((2, 3)))
-        if self.pool.observing:
-            return nn.functional.linear(pooled, self.weight, self.bias)
-        half = 1 << (self.BITS - 1)
-        step = self.weight_step * self.pool.step
-        weight = to_grid(self.weight, self.weight_step, -half, half - 1)
-        bias = to_grid(self.bias, step, -(1 << 23), (1 << 23) - 1)
-        return nn.functional.linear(pooled, weight, bias)
+        weight, bias = self.integers()
+        q = self.pool(self._pooled(x)) / self.pool.step
+        acc = crossbar_sum(
+            q[:, :, None, None], weight[:, :, None, None], act_bits=self.BITS,
+            weight_bits=self.BITS, array=self.array,
+        )[:, :, 0, 0]  # fmt: skip
+        return ((acc + bias) * self.unit).float()
+
+
+def _bias_integers(bias: torch.Tensor, unit: torch.Tensor) -> torch.Tensor:
+    half = 1 << (BIAS_BITS - 1)
+    return to_grid(bias, unit, -half, half - 1) / unit
