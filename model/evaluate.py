@@ -15,6 +15,7 @@ from hw import cli
 from hw.params import ParameterError
 from model import checkpoint
 from model.data import DataError, Dataset, load, normalise
+from model.quantise import QuantNetwork, check_integers
 from model.recipe import Recipe
 
 __all__ = ["accuracy", "load_network", "main"]
@@ -38,7 +39,7 @@ def accuracy(model: nn.Module, dataset: Dataset, *, batch_size: int = 500) -> fl
 
 
 def load_network(file: Path) -> tuple[nn.Module, Recipe, dict[str, Any]]:
-    """Load a trained network, from a file that may come from anywhere.
+    """Load a trained network, of floats or for integers, from a file that may come from anywhere.
 
     Parameters
     ----------
@@ -66,8 +67,13 @@ def load_network(file: Path) -> tuple[nn.Module, Recipe, dict[str, Any]]:
     # Without memory until the file has proven to hold such a network.
     with torch.device("meta"):
         network = recipe.network(num_classes=data["num_classes"], image_size=data["image_size"])
+        if scheme := recipe.scheme():
+            size, mean, std = (data[key] for key in ("image_size", "mean", "std"))
+            network = QuantNetwork(network, scheme, image_size=size, mean=mean, std=std)
     given = checkpoint.match(network.state_dict(), tensors, "model.")
     network.load_state_dict(given, assign=True)
+    if isinstance(network, QuantNetwork):
+        check_integers(network)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network.eval(), recipe, data
 
