@@ -139,6 +139,20 @@ def test_psp_networks_are_float32_throughout():
     )
 
 
+@pytest.mark.parametrize("field", ["add", "add_before_table"])
+@pytest.mark.parametrize("options", [{}, {"array_rows": 7, "adc_bits": 3}])
+def test_what_is_added_may_be_shifted(field, options):
+    net = small("residual", **options)
+    images = intnets.images(net, 4)
+    shifted, plain = (
+        change(net, "body.0.first", **{field: Operand("x", shifted=moves)})
+        for moves in (True, False)
+    )
+    assert differences(shifted, images) == []
+    first = "body.0.first.out" if field == "add" else "body.0.first.pre"
+    assert differences(shifted, images, to_onnx(plain, trace=True))[0] == first
+
+
 # Integers that float32 does not hold.
 
 
