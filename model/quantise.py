@@ -196,7 +196,8 @@ def check_integers(network: QuantNetwork) -> None:
         If an exponent leaves −64…64, or a weight is no number.
     """
     for name, value in network.state_dict().items():
-        if value.dtype == torch.int32 and not bool((value.abs() <= MAX_EXPONENT).all()):
+        clipped = value.clamp(-MAX_EXPONENT, MAX_EXPONENT)
+        if value.dtype == torch.int32 and not torch.equal(value, clipped):
             raise ParameterError(f"{name} must be from -{MAX_EXPONENT} to {MAX_EXPONENT}")
         if value.dtype.is_floating_point and not bool(value.isfinite().all()):
             raise ParameterError(f"{name} must hold numbers")
