@@ -17,7 +17,7 @@ from hw.params import ParameterError, ParameterTypeError
 from model import golden
 from model.intnet import Affine, Crossbar, IntNet, Operand, SumPool
 
-__all__ = ["Trace", "check_images", "run"]
+__all__ = ["Maps", "Trace", "check_images", "fetch", "operand", "run"]
 
 Maps = dict[str, npt.NDArray[np.int64]]
 Trace = dict[str, Maps]
@@ -83,11 +83,7 @@ def check_images(net: IntNet, images: npt.NDArray[np.uint8]) -> None:
 
 
 def _crossbar(net: IntNet, layer: Crossbar, maps: Maps, seen: Maps) -> None:
-    # 0. Fetch.
-    bits = net.maps[layer.operands[0].map].bits
-    q = golden.saturate(np.sum([_fetch(maps, operand) for operand in layer.operands], 0), bits)
-    if bits > layer.act_bits:
-        q = golden.saturate(golden.round_shift(q, net.fetch_shift), layer.act_bits)
+    q = fetch(net, layer, maps)
     # 1., 2. Accumulate what the ADCs read.
     acc = golden.accumulate(
         golden.patches(q, layer.kernel, layer.stride, layer.padding),
@@ -109,7 +105,7 @@ def _crossbar(net: IntNet, layer: Crossbar, maps: Maps, seen: Maps) -> None:
     # 3. Requantise.
     pre = golden.round_shift(acc, periphery.k[:, None, None])
     if periphery.add_before_table is not None:
-        pre = pre + _fetch(maps, periphery.add_before_table)
+        pre = pre + operand(maps, periphery.add_before_table)
     pre = golden.saturate(pre, layer.act_bits)
     seen["pre"] = pre
     # 4. The non-linearity.
@@ -119,7 +115,7 @@ def _crossbar(net: IntNet, layer: Crossbar, maps: Maps, seen: Maps) -> None:
         out = _affine(out, periphery.affine, net.stream_bits)
     # 6. Write.
     if periphery.add is not None:
-        out = out + _fetch(maps, periphery.add)
+        out = out + operand(maps, periphery.add)
     out = golden.saturate(out, net.stream_bits)
     maps[layer.out] = out
     if periphery.second is not None:
@@ -127,9 +123,19 @@ def _crossbar(net: IntNet, layer: Crossbar, maps: Maps, seen: Maps) -> None:
         maps[periphery.second.out] = seen["second"] = second
 
 
-def _fetch(maps: Maps, operand: Operand) -> npt.NDArray[np.int64]:
-    values = maps[operand.map]
-    return golden.shift(values) if operand.shifted else values
+def fetch(net: IntNet, layer: Crossbar, maps: Maps) -> npt.NDArray[np.int64]:
+    """Return what a layer fetches, [N, C, H, W], of ``act_bits``: step 0."""
+    bits = net.maps[layer.operands[0].map].bits
+    q = golden.saturate(np.sum([operand(maps, each) for each in layer.operands], 0), bits)
+    if bits > layer.act_bits:
+        q = golden.saturate(golden.round_shift(q, net.fetch_shift), layer.act_bits)
+    return q
+
+
+def operand(maps: Maps, which: Operand) -> npt.NDArray[np.int64]:
+    """Return a map as it lies there, or as the shift block would move it."""
+    values = maps[which.map]
+    return golden.shift(values) if which.shifted else values
 
 
 def _affine(v: npt.NDArray[Any], affine: Affine, bits: int) -> npt.NDArray[np.int64]:
