@@ -16,10 +16,10 @@ import torch
 from torch import nn
 
 from hw.params import ParameterError
-from model.psp import PSP, SP, Add
+from model.power_norm import PowerOfTwoNorm
+from model.psp import PSP, SP, Add, PSPBlock
 from model.quant import MAX_EXPONENT, Grid
 from model.quant_layers import (
-    PowerOfTwoNorm,
     QuantConv,
     QuantHead,
     Scheme,
@@ -27,6 +27,7 @@ from model.quant_layers import (
     StreamAdd,
     TableGELU,
 )
+from model.schedule import Step, schedule
 
 __all__ = ["QuantNetwork", "calibrate", "check_integers", "freeze_norms"]
 
@@ -119,6 +120,16 @@ class QuantNetwork(nn.Module):
         for name, module in self.named_modules():
             if isinstance(module, nn.Sequential) and isinstance(module[0], QuantConv):
                 yield name, module
+
+    def steps(self) -> tuple[Step, ...]:
+        """Return the layers of stem and body, with what they read and write."""
+        block = self.body[0]
+        return schedule(block.form if isinstance(block, PSPBlock) else "sp", len(self.body))
+
+    def second_norms(self) -> list[PowerOfTwoNorm]:
+        """Return the norms of SP blocks, in the order of the layers that apply them."""
+        children = (child for block in self.body for child in block.children())
+        return [child for child in children if isinstance(child, PowerOfTwoNorm)]
 
 
 def calibrate(twin: QuantNetwork, network: nn.Module, images: torch.Tensor) -> None:

@@ -14,11 +14,11 @@ from quant_networks import images, network, twin
 from hw.params import Direction
 from model import crossbar_sum, executor, export, fast_executor, golden, intnet, train
 from model.crossbar_sum import ArrayShape
-from model.export import MismatchError, torch_trace, verify
 from model.intnet import IntNetError
 from model.quant_layers import Scheme
 from model.quantise import QuantNetwork
 from model.schedule import FORMS
+from model.verify import MismatchError, torch_trace, verify
 
 INT4 = {"act_bits": 4, "weight_bits": 4, "per_channel": True}
 SCHEMES = {

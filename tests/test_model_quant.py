@@ -18,8 +18,9 @@ from model.crossbar_sum import ArrayShape, crossbar_sum
 from model.data import synthetic
 from model.evaluate import load_network
 from model.parallel import World
+from model.power_norm import PowerOfTwoNorm
 from model.quant import Grid, best_exponents, nearest_power, to_grid, two_to
-from model.quant_layers import PowerOfTwoNorm, QuantConv, Scheme, TableGELU
+from model.quant_layers import QuantConv, Scheme, TableGELU
 from model.quantise import QuantNetwork, freeze_norms
 from model.recipe import Recipe
 
