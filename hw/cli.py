@@ -11,13 +11,13 @@ import argparse
 import os
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NoReturn
 
 from hw.params import ParameterError, check_integer
 
-__all__ = ["OutputError", "Parser", "bad_input", "integer", "run", "write_files"]
+__all__ = ["OutputError", "Parser", "bad_input", "integer", "replace", "run", "write_files"]
 
 _BESIDE = ".writing-"
 
@@ -88,8 +88,8 @@ def integer(name: str, low: int, high: int) -> Callable[[str], int]:
     return parse
 
 
-def write_files(folder: Path, files: dict[str, str], *, owner: str) -> None:
-    """Write a stage's text files into its folder; no file is ever half-written.
+def write_files(folder: Path, files: Mapping[str, str | bytes], *, owner: str) -> None:
+    """Write a stage's files into its folder; no file is ever half-written.
 
     All are written beside their places, then renamed one by one, the file ``owner`` last: a run
     killed between two renames leaves whole files of two results, which ``owner``'s hashes tell.
@@ -99,8 +99,8 @@ def write_files(folder: Path, files: dict[str, str], *, owner: str) -> None:
     ----------
     folder : Path
         Made if missing, with its parents.
-    files : dict of str to str
-        Contents by file name.
+    files : mapping of str to str or bytes
+        Contents by file name; text becomes UTF-8.
     owner : str
         Name of the file by which an earlier result of the same command is known.
 
@@ -119,10 +119,37 @@ def write_files(folder: Path, files: dict[str, str], *, owner: str) -> None:
                 f"not other files: {folder}"
             )
         with tempfile.TemporaryDirectory(prefix=_BESIDE, dir=folder) as beside:
-            for name, text in files.items():
-                Path(beside, name).write_text(text, encoding="utf-8", newline="\n")
+            for name, content in files.items():
+                data = content.encode() if isinstance(content, str) else content
+                Path(beside, name).write_bytes(data)
             for name in sorted(files, key=lambda name: name == owner):
                 os.replace(Path(beside, name), folder / name)
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise OutputError(f"the output folder must be writable: {folder}: {reason}") from None
+
+
+def replace(file: Path, content: bytes) -> None:
+    """Write a file beside its place, then rename: a reader sees the old one or the new.
+
+    Raises
+    ------
+    OSError
+        With the name of the file.
+    """
+    try:
+        with tempfile.NamedTemporaryFile(
+            dir=file.parent, prefix=f".{file.name}-", delete=False
+        ) as new:
+            try:
+                new.write(content)
+                new.flush()
+                os.fsync(new.fileno())
+                os.chmod(new.name, 0o644)
+                os.replace(new.name, file)
+            except BaseException:
+                # Missing if an interrupt came just after the renaming.
+                Path(new.name).unlink(missing_ok=True)
+                raise
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(file)) from None

@@ -10,8 +10,6 @@ tensor must have the shape and dtype of the one that it replaces.
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import nn
+
+from hw.cli import replace
 
 __all__ = ["CheckpointError", "load_into", "match", "read", "replace", "write"]
 
@@ -48,32 +48,6 @@ def write(file: Path, tensors: Mapping[str, torch.Tensor], facts: Mapping[str, A
     text = json.dumps({"format": FORMAT, **facts}, sort_keys=True)
     kept = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     replace(file, save(kept, metadata={_KEY: text}))
-
-
-def replace(file: Path, content: bytes) -> None:
-    """Write a file beside its place, then rename: a reader sees the old one or the new.
-
-    Raises
-    ------
-    OSError
-        With the name of the file.
-    """
-    try:
-        with tempfile.NamedTemporaryFile(
-            dir=file.parent, prefix=f".{file.name}-", delete=False
-        ) as new:
-            try:
-                new.write(content)
-                new.flush()
-                os.fsync(new.fileno())
-                os.chmod(new.name, 0o644)
-                os.replace(new.name, file)
-            except BaseException:
-                # Missing if an interrupt came just after the renaming.
-                Path(new.name).unlink(missing_ok=True)
-                raise
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(file)) from None
 
 
 def read(file: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:

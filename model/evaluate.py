@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Accuracy of a checkpoint: ``python -m model.evaluate build/psp_64_4/model.safetensors``."""
+"""Accuracy of a checkpoint or an integer network: ``python -m model.evaluate PATH``."""
 
 from __future__ import annotations
 
+import argparse
+import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,11 +15,13 @@ from torch import nn
 
 from hw import cli
 from hw.params import ParameterError
-from model import checkpoint
+from model import checkpoint, fast_executor, intnet, ranges
 from model.data import DataError, Dataset, load, normalise
+from model.intnet import IntNet
+from model.quantise import QuantNetwork, check_integers
 from model.recipe import Recipe
 
-__all__ = ["accuracy", "load_network", "main"]
+__all__ = ["accuracy", "integer_accuracy", "load_network", "main"]
 
 PROGRAM = "python -m model.evaluate"
 
@@ -38,7 +42,7 @@ def accuracy(model: nn.Module, dataset: Dataset, *, batch_size: int = 500) -> fl
 
 
 def load_network(file: Path) -> tuple[nn.Module, Recipe, dict[str, Any]]:
-    """Load a trained network, from a file that may come from anywhere.
+    """Load a trained network, of floats or for integers, from a file that may come from anywhere.
 
     Parameters
     ----------
@@ -66,8 +70,13 @@ def load_network(file: Path) -> tuple[nn.Module, Recipe, dict[str, Any]]:
     # Without memory until the file has proven to hold such a network.
     with torch.device("meta"):
         network = recipe.network(num_classes=data["num_classes"], image_size=data["image_size"])
+        if scheme := recipe.scheme():
+            size, mean, std = (data[key] for key in ("image_size", "mean", "std"))
+            network = QuantNetwork(network, scheme, image_size=size, mean=mean, std=std)
     given = checkpoint.match(network.state_dict(), tensors, "model.")
     network.load_state_dict(given, assign=True)
+    if isinstance(network, QuantNetwork):
+        check_integers(network)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network.eval(), recipe, data
 
@@ -82,25 +91,69 @@ def _check_channels(name: str, values: object) -> None:
         raise checkpoint.CheckpointError(f"{name} must be three numbers between 0 and 1")
 
 
+def integer_accuracy(net: IntNet, dataset: Dataset) -> float:
+    """Share of the test images that an integer network classifies correctly, 0…1."""
+    found = fast_executor.run(net, dataset.test_images.numpy()).argmax(1)
+    return float((found == dataset.test_labels.numpy()).mean())
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    parser = cli.Parser(PROGRAM, "Measure a checkpoint's accuracy on the test images.")
-    parser.add_argument("checkpoint", type=Path, metavar="CKPT", help="model.safetensors of a run")
+    parser = cli.Parser(PROGRAM, "Measure a network's accuracy on the test images.")
+    parser.add_argument(
+        "source", type=Path, metavar="PATH",
+        help="model.safetensors of a run, or the folder of an integer network",
+    )  # fmt: skip
     parser.add_argument("--data", type=Path, default=Path("data"), metavar="DIR", help="data sets")
+    parser.add_argument(
+        "--dataset", default="cifar10", metavar="NAME",
+        help="images for an integer network; a run knows its own",
+    )  # fmt: skip
+    parser.add_argument(
+        "--ranges", action="store_true",
+        help="of an integer network: ranges and saturation by layer, and the widths needed",
+    )  # fmt: skip
+    parser.add_argument(
+        "--images", type=cli.integer("images", 1, 100_000), default=100, metavar="N",
+        help="test images that --ranges looks at",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     options = parser.parse_args(arguments)
     try:
-        network, recipe, _ = load_network(options.checkpoint)
+        if options.source.is_dir():
+            return _evaluate_integers(options)
+        if options.ranges:
+            raise ParameterError(f"{options.source} must be an integer network's folder (--ranges)")
+        network, recipe, _ = load_network(options.source)
         dataset = load(recipe.dataset, options.data, image_size=recipe.image_size)
-        found = accuracy(network, dataset)
     except (ParameterError, DataError, checkpoint.CheckpointError) as error:
         cli.bad_input(PROGRAM, error)
-    images = len(dataset.test_images)
-    if options.json:
-        print(json.dumps({"model": recipe.model, "accuracy": found, "images": images}))
-    else:
-        print(f"{recipe.model}: {100 * found:.2f} % of {images} test images")
+    _report(options, recipe.model, accuracy(network, dataset), len(dataset.test_images))
     return 0
+
+
+def _evaluate_integers(options: argparse.Namespace) -> int:
+    net = intnet.read(options.source)
+    dataset = load(options.dataset, options.data, image_size=net.input_shape[1])
+    if options.ranges:
+        images = dataset.test_images[: options.images].numpy()
+        found = ranges.measure(net, images)
+        if options.json:
+            layers = [dataclasses.asdict(each) for each in found]
+            print(json.dumps({"model": net.name, "images": len(images), "layers": layers}))
+        else:
+            print(f"{net.name}, {len(images)} test images")
+            print(ranges.table(found))
+        return 0
+    _report(options, net.name, integer_accuracy(net, dataset), len(dataset.test_images))
+    return 0
+
+
+def _report(options: argparse.Namespace, name: str, found: float, images: int) -> None:
+    if options.json:
+        print(json.dumps({"model": name, "accuracy": found, "images": images}))
+    else:
+        print(f"{name}: {100 * found:.2f} % of {images} test images")
 
 
 if __name__ == "__main__":

@@ -40,6 +40,14 @@ def _mix(inputs: int, outputs: int, patch_size: int = 1) -> nn.Sequential:
     )
 
 
+class Add(nn.Module):
+    """The sum of two maps: a module, so that an integer network can put a saturating one here."""
+
+    def forward(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        """Return a + b."""
+        return a + b
+
+
 class PSPBlock(nn.Module):
     """Pointwise, shift, pointwise.
 
@@ -61,21 +69,22 @@ class PSPBlock(nn.Module):
     def __init__(self, width: int, form: BlockForm) -> None:
         super().__init__()
         self.form = form
-        self.first = _mix(width, width)
+        self.first: nn.Module = _mix(width, width)
         self.shift = Shift(width)
-        self.second = _mix(width, width)
+        self.second: nn.Module = _mix(width, width)
+        self.add: nn.Module = Add()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map [B, h, H, W] to the same shape."""
         if self.form == "skip_over_shift":
-            out: torch.Tensor = self.second(x + self.shift(self.first(x)))
+            out: torch.Tensor = self.second(self.add(x, self.shift(self.first(x))))
         elif self.form == "true_residual":
-            out = x + self.second(self.shift(self.first(x)))
+            out = self.add(x, self.second(self.shift(self.first(x))))
         else:
-            y = self.shift(x + self.first(x))
+            y = self.shift(self.add(x, self.first(x)))
             out = self.second(y)
             if self.form == "residual":
-                out = y + out
+                out = self.add(y, out)
         return out
 
     def extra_repr(self) -> str:
@@ -94,13 +103,14 @@ class SPBlock(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.norm = nn.BatchNorm2d(width)
+        self.norm: nn.Module = nn.BatchNorm2d(width)
         self.shift = Shift(width)
-        self.mix = _mix(width, width)
+        self.mix: nn.Module = _mix(width, width)
+        self.add: nn.Module = Add()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map [B, h, H, W] to the same shape."""
-        out: torch.Tensor = self.mix(x + self.shift(self.norm(x)))
+        out: torch.Tensor = self.mix(self.add(x, self.shift(self.norm(x))))
         return out
 
 

@@ -15,7 +15,9 @@ from typing import Any
 from torch import nn
 
 from hw.params import ParameterError, ParameterTypeError, check_integer
+from model.crossbar_sum import ArrayShape
 from model.psp import BLOCKS, DEFAULT_FORM, BlockForm, create_model
+from model.quant_layers import Scheme
 
 __all__ = ["Recipe"]
 
@@ -72,6 +74,17 @@ class Recipe:
     affine: float = _number(0.0, 0.0, 0.5, "change of the coordinates' matrix")
     precision: str = _choice("bf16", ("bf16", "float32"), "of what autocast may round")
     seed: int = _number(0, 0, 2**63 - 1, "of weights, order and augmentation")
+    quantize: str = _choice(
+        "none",
+        ("none", "int8", "int4"),
+        "train on for integers of that width, in float32",
+    )
+    adc_bits: int = _number(8, 1, 16, "quantize: bits of a crossbar's ADC")
+    stream_bits: int = _number(8, 4, 16, "quantize: bits of the maps between layers")
+    freeze: float = _number(0.5, 0.0, 1.0, "quantize: share of steps that move norm statistics")
+    start: str = _text(
+        "sha256 of the float checkpoint that a quantised run goes on from", default=""
+    )
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -121,6 +134,25 @@ class Recipe:
             image_size=image_size,
             patch_size=self.patch_size,
             form=self.form,
+        )
+
+    def scheme(self) -> Scheme | None:
+        """Return the widths of the integer network, or None if it is to stay one of floats.
+
+        Raises
+        ------
+        ParameterError
+            If the maps between layers are narrower than what the layers fetch.
+        """
+        if self.quantize == "none":
+            return None
+        bits = int(self.quantize.removeprefix("int"))
+        return Scheme(
+            act_bits=bits,
+            weight_bits=bits,
+            stream_bits=self.stream_bits,
+            per_channel=bits < 8,
+            array=ArrayShape(adc_bits=self.adc_bits),
         )
 
     def rate_at(self, progress: float) -> float:

@@ -28,12 +28,13 @@ from torch.nn import functional
 
 from hw import cli
 from hw.params import ParameterError
-from model import checkpoint
+from model import checkpoint, qat
 from model.data import Augment, DataError, Dataset, batches, epoch_generator, load
 from model.evaluate import accuracy
 from model.journal import Journal
 from model.optimizer import set_rates
 from model.parallel import PeerError, World, join, mean_over
+from model.quantise import freeze_norms
 from model.recipe import Recipe
 from model.state import Prepare, State, follow, start
 
@@ -92,11 +93,14 @@ def run_epoch(
         If the loss is no number, or the weights are none.
     """
     steps = len(dataset.train_images) // recipe.batch_size
+    frozen_from = recipe.freeze * recipe.epochs * steps
     state.model.train()
     total = torch.zeros((), device=dataset.train_images.device)
     stream = epoch_batches(recipe, dataset, augment, world, state.epoch)
     for number, (images, labels) in enumerate(stream):
         done = state.epoch * steps + number
+        if recipe.quantize != "none" and done >= frozen_from:
+            freeze_norms(state.model)
         set_rates(state.optimizers, recipe.rate_at((done + 1) / (recipe.epochs * steps + 1)))
         total += step(state, recipe, images, labels)
         # The average begins short, so that the first random weights are soon forgotten.
@@ -143,8 +147,7 @@ def train(
     tensorboard : bool
         Write event files too.
     prepare : callable
-        Takes the fresh network and returns the one to train: changes that have no field in the
-        recipe, like fake quantisation.
+        Takes the fresh network and returns the one to train: see `model.qat.begin`.
 
     Raises
     ------
@@ -152,6 +155,7 @@ def train(
         A run is never overwritten, and a failed epoch leaves the last checkpoint as it was.
     """
     world = world or World()
+    qat.check(recipe, world)
     last = out / LAST
     # Before the processes meet in `start`: the first will write the file that all look for here.
     if not resume and last.exists():
@@ -203,10 +207,15 @@ def options_parser() -> cli.Parser:
     """Return the command line: every field of the recipe is an option."""
     parser = cli.Parser(PROGRAM, "Train a network.")
     fields = {field.name: field for field in dataclasses.fields(Recipe)}
+    del fields["start"]  # it follows from --from
     parser.add_argument("model", metavar="MODEL", help=fields.pop("model").metadata["help"])
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the run")
     parser.add_argument("--data", type=Path, default=Path("data"), metavar="DIR", help="data sets")
     parser.add_argument("--resume", action="store_true", help="go on where the folder's run was")
+    parser.add_argument(
+        "--from", type=Path, dest="source", metavar="CKPT",
+        help="float model.safetensors that --quantize goes on from",
+    )  # fmt: skip
     parser.add_argument("--compile", action="store_true", help="torch.compile: pays on a GPU")
     parser.add_argument("--tensorboard", action="store_true", help="write event files too")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
@@ -226,13 +235,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = vars(options_parser().parse_args(arguments))
     switches = {name: options.pop(name) for name in ("resume", "tensorboard")}
     out, data, compiled = options.pop("out"), options.pop("data"), options.pop("compile")
-    as_json = options.pop("json")
+    as_json, source, prepare = options.pop("json"), options.pop("source"), None
     try:
         recipe = Recipe(**options)
         with join() as world:
             dataset = load(recipe.dataset, data, world.device, image_size=recipe.image_size)
+            if source:
+                recipe, prepare = qat.begin(source, recipe, dataset)
+            qat.check(recipe, world)
             out.mkdir(parents=True, exist_ok=True)
-            state = train(recipe, dataset, out, world=world, compiled=compiled, **switches)
+            state = train(
+                recipe, dataset, out, world=world, compiled=compiled, prepare=prepare, **switches
+            )
     except (ParameterError, DataError, checkpoint.CheckpointError) as error:
         cli.bad_input(PROGRAM, error)
     except (DivergenceError, PeerError, OSError, torch.OutOfMemoryError) as error:

@@ -153,7 +153,7 @@ def test_a_failure_in_the_middle_leaves_the_earlier_result(tmp_path, monkeypatch
     assert gen.main(["--out", str(tmp_path / "out")]) == 0
     before = contents(tmp_path)
     monkeypatch.setattr(
-        Path, "write_text", lambda *_, **__: (_ for _ in ()).throw(OSError(28, "full"))
+        Path, "write_bytes", lambda *_, **__: (_ for _ in ()).throw(OSError(28, "full"))
     )
     with pytest.raises(SystemExit) as end:
         gen.main(["--out", str(tmp_path / "out"), "--bits", "4"])

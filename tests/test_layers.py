@@ -12,6 +12,9 @@ LEAVES = {
     "hw.params", "hw.timing", "hw.cli",
     "model.golden", "model.images", "model.layer_shape", "model.layers",
     "model.cifar", "model.picture", "model.image_folder",
+    "model.intnet", "model.intnet_check", "model.intnet_codec", "model.intnet_layers",
+    "model.intnet_maps", "model.intnet_rules", "model.schedule", "model.ranges",
+    "model.executor", "model.fast_executor", "model.onnx_export", "model.onnx_graph",
 }  # fmt: skip
 MODULES = sorted(
     ".".join(path.relative_to(ROOT).with_suffix("").parts)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Checkpoints: whole or absent, bounded, never a pickle, and only into a network that fits."""
 
+import os
 import pickle
 import re
 
@@ -33,9 +34,7 @@ def test_what_is_written_is_read(saved):
 def test_a_failed_write_leaves_the_earlier_one(saved, monkeypatch):
     file, _ = saved
     before = file.read_bytes()
-    monkeypatch.setattr(
-        checkpoint.os, "fsync", lambda _: (_ for _ in ()).throw(OSError(28, "full"))
-    )
+    monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(28, "full")))
     with pytest.raises(OSError, match="full"):
         checkpoint.write(file, {}, {})
     assert file.read_bytes() == before

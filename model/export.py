@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hand a trained network over as integers: ``python -m model.export CKPT --out DIR``.
+
+The checkpoint is one of ``python -m model.train … --quantize``. The integer network is written only
+if PyTorch and the golden executor agree on real images: every accumulator, every requantised value
+and every map of every layer, without any tolerance.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from hw import cli
+from hw.params import ParameterError
+from model import intnet
+from model.checkpoint import CheckpointError
+from model.data import DataError, load
+from model.evaluate import load_network
+from model.intnet import Affine, Crossbar, IntNet, Map, Operand, Periphery, SecondWrite, SumPool
+from model.power_norm import PowerOfTwoNorm
+from model.quantise import QuantNetwork
+from model.schedule import IMAGE, Step
+from model.verify import MismatchError, verify
+
+__all__ = ["export", "main"]
+
+PROGRAM = "python -m model.export"
+POOLED, LOGITS = "pooled", "logits"
+
+
+def export(network: QuantNetwork, name: str) -> IntNet:
+    """Return a calibrated network as integers.
+
+    Parameters
+    ----------
+    network : QuantNetwork
+        On the CPU.
+    name : str
+        Such as ``psp_64_4``.
+
+    Raises
+    ------
+    model.intnet.IntNetError
+        If a number leaves its range of ``docs/intnet.md``.
+    """
+    stream, head, array = network.stream, network.head, network.scheme.array
+    steps = network.steps()
+    side = network.image_size
+    maps = {IMAGE: Map(channels=3, height=side, width=side, bits=8, exponent=_int(network.pixels))}
+    stem: Any = network.stem[0]
+    width, side = len(stem.weight), side // stem.stride
+    feature = Map(
+        channels=width, height=side, width=side, bits=stream.map.bits, exponent=_int(stream.map)
+    )
+    layers: list[intnet.Layer] = []
+    norms = network.second_norms()
+    with torch.no_grad():
+        for step in steps:
+            second = norms.pop(0) if step.second else None
+            layers.append(_crossbar(network, step, second))
+            maps |= dict.fromkeys(filter(None, (step.out, step.second)), feature)
+        p = _int(head.pool) - _int(stream.map) + head.log2_pixels
+        layers.append(SumPool(name="pool", source=steps[-1].out, out=POOLED, p=p))
+        weight, bias = head.integers()
+        layers.append(
+            Crossbar(
+                name="head", operands=(Operand(POOLED),), out=LOGITS, kernel=1, stride=1, padding=0,
+                act_bits=head.BITS, **_cells(weight[:, :, None, None], bias, head.BITS),
+            )
+        )  # fmt: skip
+        maps[POOLED] = Map(
+            channels=width, height=1, width=1, bits=head.BITS, exponent=_int(head.pool)
+        )
+        exponent = _int(head.pool) + int(head.weight_exponent)
+        maps[LOGITS] = Map(channels=len(weight), height=1, width=1, bits=32, exponent=exponent)
+    return IntNet(
+        name=name, array_rows=array.rows, cell_bits=array.cell_bits, adc_bits=array.adc_bits,
+        stream_bits=stream.map.bits, fetch_shift=_int(stream.fetch) - _int(stream.map),
+        input=IMAGE, maps=maps, layers=tuple(layers),
+    )  # fmt: skip
+
+
+def _int(grid: Any) -> int:
+    return int(grid.exponent)
+
+
+def _crossbar(network: QuantNetwork, step: Step, second: PowerOfTwoNorm | None) -> Crossbar:
+    conv: Any
+    gelu: Any
+    norm: Any
+    conv, gelu, norm = network.get_submodule(step.name)  # type: ignore[misc]
+    weight, bias = conv.integers()
+    k = _int(gelu.pre) - _int(conv.source) - conv.weight_exponent
+    return Crossbar(
+        name=step.name,
+        operands=step.operands,
+        out=step.out,
+        kernel=weight.shape[2],
+        stride=conv.stride,
+        padding=0,
+        act_bits=conv.source.bits,
+        **_cells(weight, bias, conv.weight_bits),
+        periphery=Periphery(
+            k=k.numpy().astype(np.int8),
+            table=gelu.table.numpy(),
+            affine=_affine(norm),
+            add=step.add,
+            second=SecondWrite(out=str(step.second), affine=_affine(second)) if second else None,
+        ),
+    )
+
+
+def _cells(weight: torch.Tensor, bias: torch.Tensor | None, bits: int) -> dict[str, Any]:
+    """Return the fields of a layer that hold its weights [O, I, k, k] and its bias."""
+    zero_point = 1 << (bits - 1)
+    rows = weight.permute(2, 3, 1, 0).flatten(0, 2)  # (ky, kx, channel), outputs
+    bias = weight.new_zeros(len(weight)) if bias is None else bias
+    return {
+        "weight_bits": bits,
+        "zero_point": zero_point,
+        "weights": (rows + zero_point).numpy().astype(np.uint8),
+        "bias": bias.numpy().astype(np.int32),
+    }
+
+
+def _affine(norm: PowerOfTwoNorm) -> Affine:
+    gain, offset = norm.coefficients(norm.norm.running_mean)
+    exponent = torch.frexp(gain.abs()).exponent - 1 - norm.lowest
+    return Affine(
+        sign=gain.sign().numpy().astype(np.int8),
+        exponent=exponent.numpy().astype(np.uint8),
+        offset=(offset / norm.unit).numpy().astype(np.int16),
+        fraction_bits=norm.fraction_bits,
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    parser = cli.Parser(PROGRAM, "Write a trained integer network, if it proves to be one.")
+    parser.add_argument("checkpoint", type=Path, metavar="CKPT", help="model.safetensors of a run")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
+    parser.add_argument("--data", type=Path, default=Path("data"), metavar="DIR", help="data sets")
+    parser.add_argument(
+        "--images", type=cli.integer("images", 1, 10_000), default=16, metavar="N",
+        help="test images on which PyTorch and the golden executor must agree",
+    )  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    options = parser.parse_args(arguments)
+    try:
+        network, recipe, _ = load_network(options.checkpoint)
+        if not isinstance(network, QuantNetwork):
+            raise ParameterError(f"{options.checkpoint} must be trained with --quantize")
+        net = export(network, recipe.model)
+        dataset = load(recipe.dataset, options.data, image_size=recipe.image_size)
+        images = dataset.test_images[: options.images].numpy()
+        compared = verify(network, net, images)
+        intnet.write(options.out, net)
+    except (ParameterError, DataError, CheckpointError, cli.OutputError) as error:
+        cli.bad_input(PROGRAM, error)
+    except MismatchError as error:
+        print(f"{PROGRAM}: error: {error}", file=sys.stderr)
+        return 1
+    digest = intnet.digest(net)
+    if options.json:
+        found = {"name": net.name, "digest": digest, "images": len(images), "compared": compared}
+        print(json.dumps(found))
+    else:
+        print(f"{options.out}: {net.name}, {compared} numbers of {len(images)} images agree")
+        print(f"sha256 of {intnet.JSON_FILE}: {digest}")
+    return 0
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The table that takes GELU's place in an integer network, computed once, with exact arithmetic.
+
+Entry i stands for the integer pre = i − 2^(bits−1) and holds
+
+    sat(⌊GELU(pre · 2^pre_exp) · 2^−act_exp + ½⌋),   GELU(x) = x · Φ(x)
+
+with the erf form of Φ. Floating-point libraries differ from one another where GELU comes close to a
+half, so the table is stored with the network and never computed again.
+"""
+
+from __future__ import annotations
+
+import mpmath
+import numpy as np
+import numpy.typing as npt
+
+from hw.params import check_integer
+
+__all__ = ["gelu_table"]
+
+_DIGITS = 60
+
+
+def gelu_table(*, bits: int, pre_exp: int, act_exp: int) -> npt.NDArray[np.int8]:
+    """Return GELU from one power-of-two grid to another.
+
+    Parameters
+    ----------
+    bits : int
+        Of input and output, two's complement, 2…8.
+    pre_exp, act_exp : int
+        Exponents of input and output, −64…64.
+
+    Returns
+    -------
+    numpy.ndarray
+        int8 [2^bits], from the lowest input to the highest.
+
+    Raises
+    ------
+    ParameterError
+        If a number is out of range.
+    """
+    check_integer("bits", bits, 2, 8)
+    check_integer("pre_exp", pre_exp, -64, 64)
+    check_integer("act_exp", act_exp, -64, 64)
+    half = 1 << (bits - 1)
+    with mpmath.workdps(_DIGITS):
+        entries = [_entry(pre, pre_exp, act_exp) for pre in range(-half, half)]
+    # Before NumPy sees them: they may exceed any of its integers.
+    return np.array([min(max(entry, -half), half - 1) for entry in entries], np.int8)
+
+
+def _entry(pre: int, pre_exp: int, act_exp: int) -> int:
+    """Return ⌊GELU(pre·2^pre_exp)·2^−act_exp + ½⌋.
+
+    GELU(x) lies below max(x, 0) by a tail δ = |x|·erfc(|x|/√2)/2 > 0, for either sign of x. Far out
+    δ has fewer digits than any precision could show, but it still decides at a half.
+    """
+    scale = mpmath.mpf(2) ** (pre_exp - act_exp)
+    asymptote = max(pre, 0) * scale  # exact
+    x = abs(pre) * mpmath.mpf(2) ** pre_exp
+    tail = abs(pre) * scale * mpmath.erfc(x / mpmath.sqrt(2)) / 2
+    rounded = int(mpmath.floor(asymptote + 0.5))
+    if pre > 0 and asymptote + 0.5 == rounded and tail < 1:
+        return rounded - 1
+    return int(mpmath.floor(asymptote - tail + 0.5))

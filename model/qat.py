@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Quantisation-aware training: how a run for integers begins, from a trained float network.
+
+Everything else is `model.train`. The recipe names the float checkpoint by its sha256 and the images
+that choose the exponents are always the same ones, so a recipe still determines a run.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from pathlib import Path
+
+from torch import nn
+
+from hw.params import ParameterError
+from model.augment import normalise
+from model.data import Dataset
+from model.evaluate import load_network
+from model.parallel import World
+from model.quantise import QuantNetwork, calibrate
+from model.recipe import Recipe
+from model.state import Prepare
+
+__all__ = ["begin", "check"]
+
+IMAGES = 512
+"""Training images that choose the exponents: evenly spaced, since folders are sorted by class."""
+
+
+def begin(file: Path, recipe: Recipe, dataset: Dataset) -> tuple[Recipe, Prepare]:
+    """Return the recipe of a run that goes on from a float checkpoint, and what `train` prepares.
+
+    Parameters
+    ----------
+    file : Path
+        ``model.safetensors`` of a float run.
+    recipe : Recipe
+        Its ``start`` is filled in. It trains in float32 whatever it says: bfloat16 cannot hold
+        the integers.
+    dataset : Dataset
+        The one that the checkpoint was trained on.
+
+    Raises
+    ------
+    ParameterError, model.checkpoint.CheckpointError
+        If the checkpoint is damaged or hostile, or holds another network, one for other images,
+        or integers already.
+    """
+    scheme = recipe.scheme()
+    if scheme is None:
+        raise ParameterError("quantize must be int8 or int4 where --from is given, not 'none'")
+    network, trained, data = load_network(file)
+    if trained.quantize != "none":
+        raise ParameterError(f"{file} must hold a float network, not {trained.quantize}")
+    for name in ("model", "form", "patch_size"):
+        wanted, given = getattr(trained, name), getattr(recipe, name)
+        if wanted != given:
+            raise ParameterError(f"{name} must be {wanted} as in {file}, not {given}")
+    for name, value in data.items():
+        given = getattr(dataset, name)
+        if value != (list(given) if isinstance(given, tuple) else given):
+            raise ParameterError(f"{name} of the images must be {value} as in {file}, not {given}")
+    start = hashlib.sha256(file.read_bytes()).hexdigest()
+
+    def prepare(_: nn.Module) -> nn.Module:
+        twin = QuantNetwork(
+            network, scheme, image_size=dataset.image_size, mean=dataset.mean, std=dataset.std
+        )
+        chosen = dataset.train_images[:: -(-len(dataset.train_images) // IMAGES)].cpu()
+        calibrate(twin, network, normalise(chosen, dataset.mean, dataset.std))
+        return twin
+
+    return dataclasses.replace(recipe, start=start, precision="float32"), prepare
+
+
+def check(recipe: Recipe, world: World) -> None:
+    """Refuse recipes and surroundings in which a run for integers cannot be one.
+
+    Raises
+    ------
+    ParameterError
+    """
+    recipe.scheme()
+    if (recipe.quantize == "none") != (recipe.start == ""):
+        raise ParameterError(
+            f"a run for integers, and no other, must begin from a checkpoint (--from), "
+            f"not {recipe.quantize!r} from {recipe.start or 'none'!r:.80}"
+        )
+    if recipe.quantize != "none" and recipe.precision != "float32":
+        raise ParameterError(f"precision must be float32 for integers, not {recipe.precision!r}")
+    if recipe.quantize != "none" and world.size > 1:
+        raise ParameterError(f"a run for integers must be one process, not {world.size}")
