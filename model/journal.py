@@ -184,5 +184,5 @@ def draw_curve(file: Path, log: Sequence[dict[str, Any]], title: str) -> None:
     content = io.BytesIO()
     # No date and no random names: the same log gives the same bytes.
     with mpl.rc_context({"svg.hashsalt": "shiftbar", "svg.fonttype": "none"}):
-        figure.savefig(content, format="svg", metadata={"Date": None})
+        figure.savefig(content, format="svg", metadata={"Date": None, "Creator": None})
     replace(file, content.getvalue())

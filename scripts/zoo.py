@@ -39,7 +39,7 @@ def command_line(recipe: Mapping[str, Any]) -> str:
     changed = [
         f"--{name.replace('_', '-')} {value}"
         for name, value in recipe.items()
-        if name != "model" and value != defaults[name]
+        if name not in ("model", "start") and value != defaults[name]
     ]
     return " ".join(["python -m model.train", recipe["model"], *changed])
 
