@@ -76,7 +76,9 @@ def read(file: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
                 )
             tensors = {name: content.get_tensor(name) for name in names}
     except OSError as error:
-        raise CheckpointError(f"{file} must be a readable file: {error.strerror}") from None
+        raise CheckpointError(
+            f"{file} must be a readable file: {error.strerror or error}"
+        ) from None
     except SafetensorError as error:
         raise CheckpointError(f"{file} must be a safetensors file: {error}") from None
     try:

@@ -108,7 +108,7 @@ def load(
         return _dataset(
             name, arrays, device, num_classes=spec.num_classes, mean=spec.mean, std=spec.std
         )
-    if name.startswith(_FOLDER):
+    if name.startswith(_FOLDER) and "\0" not in name:
         check_integer("image_size", image_size, 8, MAX_IMAGE_SIZE)
         # Here, because only folders need Pillow.
         from model.image_folder import read_folder

@@ -24,6 +24,7 @@ from model.recipe import Recipe
 __all__ = ["accuracy", "integer_accuracy", "load_network", "main"]
 
 PROGRAM = "python -m model.evaluate"
+FINAL = "model.safetensors"
 
 
 def accuracy(model: nn.Module, dataset: Dataset, *, batch_size: int = 500) -> float:
@@ -64,7 +65,9 @@ def load_network(file: Path) -> tuple[nn.Module, Recipe, dict[str, Any]]:
     tensors, facts = checkpoint.read(file)
     recipe, data = Recipe.read(facts.get("recipe")), facts.get("data")
     if not isinstance(data, dict) or data.keys() != {"num_classes", "image_size", "mean", "std"}:
-        raise checkpoint.CheckpointError(f"{file} must say what images it takes")
+        raise checkpoint.CheckpointError(
+            f"{file} must be a finished network, which says what images it takes, like {FINAL}"
+        )
     for key in ("mean", "std"):
         _check_channels(key, data[key])
     # Without memory until the file has proven to hold such a network.
@@ -124,8 +127,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _evaluate_integers(options)
         if options.ranges:
             raise ParameterError(f"{options.source} must be an integer network's folder (--ranges)")
-        network, recipe, _ = load_network(options.source)
-        dataset = load(recipe.dataset, options.data, image_size=recipe.image_size)
+        network, recipe, data = load_network(options.source)
+        dataset = dataclasses.replace(
+            load(recipe.dataset, options.data, image_size=recipe.image_size),
+            mean=tuple(data["mean"]), std=tuple(data["std"]),
+        )  # fmt: skip
     except (ParameterError, DataError, checkpoint.CheckpointError) as error:
         cli.bad_input(PROGRAM, error)
     _report(options, recipe.model, accuracy(network, dataset), len(dataset.test_images))

@@ -16,6 +16,7 @@ from torch import nn
 
 from hw.params import ParameterError, ParameterTypeError, check_integer
 from model.crossbar_sum import ArrayShape
+from model.layers import NAMES
 from model.psp import BLOCKS, DEFAULT_FORM, BlockForm, create_model
 from model.quant_layers import Scheme
 
@@ -47,7 +48,7 @@ class Recipe:
         If a value is out of its range, or of another type.
     """
 
-    model: str = _text("psp_{width}_{depth}, sp_{width}_{depth}, or one of model.baselines")
+    model: str = _text(f"one of {', '.join(NAMES)}: W channels, D blocks")
     dataset: str = _text(
         "cifar10, cifar100, synthetic, or imagefolder:PATH with train/ and val/", default="cifar10"
     )

@@ -21,6 +21,7 @@ import math
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -30,8 +31,8 @@ from hw import cli
 from hw.params import ParameterError
 from model import checkpoint, qat
 from model.data import Augment, DataError, Dataset, batches, epoch_generator, load
-from model.evaluate import accuracy
-from model.journal import Journal
+from model.evaluate import FINAL, accuracy
+from model.journal import LOG, Journal
 from model.optimizer import set_rates
 from model.parallel import PeerError, World, join, mean_over
 from model.quantise import freeze_norms
@@ -42,7 +43,7 @@ __all__ = ["FINAL", "LAST", "DivergenceError", "main", "train"]
 
 PROGRAM = "python -m model.train"
 
-LAST, FINAL = "last.safetensors", "model.safetensors"
+LAST = "last.safetensors"
 CLIP = 1.0
 
 
@@ -158,8 +159,10 @@ def train(
     qat.check(recipe, world)
     last = out / LAST
     # Before the processes meet in `start`: the first will write the file that all look for here.
-    if not resume and last.exists():
+    if not resume and any((out / name).exists() for name in (LAST, FINAL, LOG)):
         raise checkpoint.CheckpointError(f"{out} must hold no other run: resume it, or move it")
+    if resume and not last.exists():
+        raise checkpoint.CheckpointError(f"{out} must hold a run to resume: it has no {LAST}")
     augment = Augment(
         mean=dataset.mean, std=dataset.std, flip=True, translate=recipe.translate,
         cutout=recipe.cutout, colour=recipe.colour, affine=recipe.affine,
@@ -224,10 +227,32 @@ def options_parser() -> cli.Parser:
         kind = type(field.default)
         group.add_argument(
             f"--{name.replace('_', '-')}", type=kind, default=field.default,
-            choices=field.metadata.get("choices"), help=field.metadata["help"],
+            choices=field.metadata.get("choices"), help=_help(field),
             metavar=None if "choices" in field.metadata else kind.__name__.upper(),
         )  # fmt: skip
     return parser
+
+
+def _help(field: dataclasses.Field[Any]) -> str:
+    """Return what an option is for, and its range."""
+    if "range" not in field.metadata:
+        return str(field.metadata["help"])
+    low, high = field.metadata["range"]
+    return f"{field.metadata['help']}; {low:g} to {high:g}"
+
+
+def _make_folder(out: Path) -> None:
+    """Make the folder of a run.
+
+    Raises
+    ------
+    ParameterError
+        If there can be none.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise ParameterError(f"--out must be a folder: {out}: {error.strerror}") from None
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -243,7 +268,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if source:
                 recipe, prepare = qat.begin(source, recipe, dataset)
             qat.check(recipe, world)
-            out.mkdir(parents=True, exist_ok=True)
+            _make_folder(out)
             state = train(
                 recipe, dataset, out, world=world, compiled=compiled, prepare=prepare, **switches
             )

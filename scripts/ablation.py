@@ -6,7 +6,8 @@
 Seven variants: the four block forms; and, in the form ``residual``, no shift at all, straight
 directions only, and line 10 of Algorithm 1 as printed. Each run has a folder of its own and goes on
 where it was cut short, so the command can be repeated. What is complete goes to
-``docs/results/ablation.json``, and as a table into ``docs/training.md``.
+``ablation.json`` beside the runs, and with ``--record`` to ``docs/results/ablation.json`` and as a
+table into ``docs/training.md``, in the place of what was there.
 """
 
 from __future__ import annotations
@@ -123,17 +124,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--only", nargs="+", choices=list(variants()), metavar="NAME", help="train only these"
     )
-    parser.add_argument("--results", type=Path, default=RESULTS, metavar="FILE", help="JSON")
+    parser.add_argument(
+        "--record", action="store_true", help="replace the results in docs/ by those of these runs"
+    )
     options = parser.parse_args(arguments)
     try:
+        if not options.model.startswith("psp_"):
+            raise ParameterError(f"model must be a PSP network, not {options.model}")
         recipe = Recipe(model=options.model, dataset=options.dataset, epochs=options.epochs)
         dataset = load(recipe.dataset, options.data)
         for seed in options.seeds:
             for name in options.only or variants():
                 out = options.out / f"{folder_name(name)}-{seed}"
                 run(name, dataclasses.replace(recipe, seed=seed), out, dataset)
-        collect(options.out, recipe, options.results)
-        if options.results == RESULTS:
+        collect(options.out, recipe, options.out / RESULTS.name)
+        if options.record:
+            collect(options.out, recipe, RESULTS)
             insert(ROOT / "docs/training.md", "ablation", table(json.loads(RESULTS.read_text())))
     except (ParameterError, DataError, checkpoint.CheckpointError) as error:
         cli.bad_input(PROGRAM, error)
@@ -175,16 +181,15 @@ def table(results: Mapping[str, Any]) -> str:
     rows = []
     for name, accuracies in results["accuracy"].items():
         form, _, moves = name.partition(", ")
-        figures = [f"{100 * value:.2f}" for value in accuracies.values()]
-        mean = 100 * statistics.mean(accuracies.values())
-        rows.append((form, moves.removesuffix(" shift") or "eight directions", figures, mean))
-    seeds = max(len(figures) for *_, figures, _ in rows)
+        rows.append((form, moves.removesuffix(" shift") or "eight directions", accuracies))
+    seeds = sorted({seed for *_, accuracies in rows for seed in accuracies}, key=int)
     lines = [
-        f"| block form | shift | {' | '.join(f'seed {n}' for n in range(seeds))} | mean |",
-        "|---|---" + "|---" * seeds + "|---|",
+        f"| block form | shift | {' | '.join(f'seed {seed}' for seed in seeds)} | mean |",
+        "|---|---" + "|---" * len(seeds) + "|---|",
     ]
-    for form, moves, figures, mean in rows:
-        cells = figures + ["not run"] * (seeds - len(figures))
+    for form, moves, found in rows:
+        cells = [f"{100 * found[seed]:.2f}" if seed in found else "not run" for seed in seeds]
+        mean = 100 * statistics.mean(found.values())
         lines.append(f"| {form} | {moves} | {' | '.join(cells)} | {mean:.2f} |")
     return "\n".join(lines)
 

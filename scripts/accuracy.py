@@ -66,8 +66,13 @@ def measure(runs: Sequence[Path], data: Path, hardware: str) -> dict[str, Any]:
             )
         dataset = load(loaded.dataset, data, image_size=loaded.image_size)
         seeds[seed] = round(100 * accuracy(network, dataset), 2)
-        lines = (run / LOG).read_text(encoding="utf-8").splitlines()
-        seconds.append(sum(json.loads(line)["seconds"] for line in lines))
+        try:
+            lines = (run / LOG).read_text(encoding="utf-8").splitlines()
+            seconds.append(sum(json.loads(line)["seconds"] for line in lines))
+        except (ValueError, KeyError, TypeError):
+            raise checkpoint.CheckpointError(
+                f"{run / LOG} must have the seconds of each epoch"
+            ) from None
     values = list(seeds.values())
     return {
         "model": common["model"],
@@ -111,8 +116,8 @@ def table(paper: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]])
             for precision in PRECISIONS
         ]
         runs = [
-            f"{len(row['seeds'])} × {row['epochs']} epochs, {row['minutes_a_run']:.0f} min on "
-            f"{row['hardware']}"
+            f"{len(row['seeds'])} × {row['epochs']} epochs, "
+            f"{row['minutes_a_run']:.0f} min of training on {row['hardware']}"
             for precision in PRECISIONS
             if (row := ours.get((dataset, model, precision)))
         ]
@@ -130,6 +135,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--hardware", metavar="TEXT", help="what the runs were trained on")
     parser.add_argument("--data", type=Path, default=Path("data"), metavar="DIR", help="data sets")
     options = parser.parse_args(arguments)
+    if "|" in (options.hardware or ""):
+        parser.error("--hardware must fit into a table, without |")
     if options.runs and not options.hardware:
         parser.error("--hardware must say what the runs were trained on")
     rows = json.loads(RESULTS.read_text(encoding="utf-8"))["rows"] if RESULTS.exists() else []

@@ -21,7 +21,7 @@ from hw import cli
 from hw.params import ParameterError
 from model import checkpoint
 from model.data import DataError
-from model.journal import CURVE
+from model.journal import draw_curve
 from model.recipe import Recipe
 from model.train import FINAL
 from scripts.accuracy import measure
@@ -31,6 +31,13 @@ __all__ = ["card", "main"]
 PROGRAM = "python -m scripts.zoo"
 ROOT = Path(__file__).parent.parent
 MAX_BYTES = 2 << 20
+SOURCES = {
+    "cifar10": """
+**Data.** CIFAR-10 is by Alex Krizhevsky: *Learning Multiple Layers of Features from Tiny Images*,
+technical report, University of Toronto, 2009. All 50,000 training images, 10,000 test images.
+"""
+}
+"""Whom a card credits for its data."""
 
 
 def command_line(recipe: Mapping[str, Any]) -> str:
@@ -61,13 +68,15 @@ def card(row: Mapping[str, Any], sha256: str) -> str:
 
 {name} in float32, trained on {row["dataset"]}: {row["parameters"]:,} parameters, batch norm's
 included, **{accuracy:.2f} %** of the test images. One run, the averaged weights after its last
-epoch: no epoch and no seed was selected. The recipe was, by short runs compared on the same images.
+epoch: no epoch and no seed was selected. The recipe's defaults were, by short runs compared on the
+test images.
 
     python -m model.evaluate model/zoo/{name}.safetensors
 
 sha256 of the file: `{sha256}`.
 
-**Training.** `{command_line(recipe)}`, {row["minutes_a_run"]:.0f} minutes on {row["hardware"]}.
+**Training.** `{command_line(recipe)}`,
+{row["minutes_a_run"]:.0f} minutes of training on {row["hardware"]}.
 The learning curve is `docs/results/{name}.svg`. On a CPU the same command gives the same weights
 with the same PyTorch on the same kind of processor; elsewhere roundings differ, and so do the last
 digits of the accuracy.
@@ -79,10 +88,7 @@ digits of the accuracy.
 **Content.** Tensors `model.*` are the state of the module in `model/psp.py`; the metadata are one
 JSON object with the recipe, loss and accuracy by epoch, and the mean and deviation by which pixels
 (0…1) are normalised.
-
-**Data.** CIFAR-10 is by Alex Krizhevsky: *Learning Multiple Layers of Features from Tiny Images*,
-technical report, University of Toronto, 2009. All 50,000 training images, 10,000 test images.
-"""
+{SOURCES.get(row["dataset"], "")}"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -102,12 +108,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             )
         text = card(row, hashlib.sha256(content).hexdigest())
         files = {
-            f"docs/results/{row['model']}.svg": (options.run / CURVE).read_bytes(),
             f"model/zoo/{row['model']}.safetensors": content,
             f"model/zoo/{row['model']}.md": text.encode(),
         }
         for name, data in files.items():
             checkpoint.replace(options.root / name, data)
+        _, facts = checkpoint.read(options.run / FINAL)
+        title = f"{row['model']}, {row['dataset']}, seed {facts['recipe']['seed']}"
+        draw_curve(options.root / f"docs/results/{row['model']}.svg", facts["log"], title)
     except (ParameterError, DataError, checkpoint.CheckpointError) as error:
         cli.bad_input(PROGRAM, error)
     except OSError as error:

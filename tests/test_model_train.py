@@ -245,9 +245,11 @@ def test_killed_at_any_moment_and_resumed(data, tmp_path):
     [
         (train.main, ["lenet", "--dataset", "synthetic", "--out", "o"], "not 'lenet'"),
         (train.main, ["psp_12_1", "--dataset", "mnist", "--out", "o"], "mnist"),
+        (train.main, ["psp_12_1", "--dataset", "imagefolder:a\0b", "--out", "o"],
+         "the data set must be one of"),
         (train.main, ["psp_12_1", "--out", "o", "--data", "none"], "scripts.fetch_data"),
         (train.main, ["psp_12_1", "--dataset", "synthetic", "--out", "o", "--resume"],
-         "o/last.safetensors must be a readable file: No such file or directory"),
+         "o must hold a run to resume: it has no last.safetensors"),
         (train.main, ["psp_12_1", "--out", "o", "--rate", "nan"],
          "rate must be a number from 0 to 10, not nan"),
         (train.main, ["psp_12_1", "--out", "o", "--epochs", "many"], "invalid int value: 'many'"),
@@ -267,14 +269,25 @@ def test_bad_input_is_one_line(tmp_path, monkeypatch, capsys, main, arguments, m
     assert not list(tmp_path.rglob("*.safetensors"))
 
 
-def test_a_run_is_not_overwritten(tmp_path, capsys):
-    (tmp_path / train.LAST).write_bytes(b"a run")
+@pytest.mark.parametrize("name", [train.LAST, train.FINAL, LOG])
+def test_a_run_is_not_overwritten(tmp_path, capsys, name):
+    (tmp_path / name).write_bytes(b"a run")
     with pytest.raises(SystemExit) as ended:
         train.main([*LINE[1:], "--out", str(tmp_path)])
     assert ended.value.code == 2
     rule = f"{tmp_path} must hold no other run: resume it, or move it"
     assert capsys.readouterr() == ("", f"python -m model.train: error: {rule}\n")
-    assert (tmp_path / train.LAST).read_bytes() == b"a run"
+    assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [(name, b"a run")]
+
+
+def test_a_file_is_no_folder(tmp_path, capsys):
+    file = tmp_path / "file"
+    file.touch()
+    with pytest.raises(SystemExit) as ended:
+        train.main([*LINE[1:], "--out", str(file)])
+    assert ended.value.code == 2
+    rule = f"--out must be a folder: {file}: File exists"
+    assert capsys.readouterr() == ("", f"python -m model.train: error: {rule}\n")
 
 
 def test_a_full_disk_leaves_the_last_checkpoint(whole, data, tmp_path):

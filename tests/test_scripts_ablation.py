@@ -72,12 +72,12 @@ def run(folder, *options, epochs=1):
     """Run the command on a tiny network."""
     return ablation.main(
         ["--dataset", "synthetic", "--model", "psp_12_1", "--epochs", str(epochs),
-         "--out", str(folder / "runs"), "--results", str(folder / "docs/ablation.json"), *options]
+         "--out", str(folder / "runs"), *options]
     )  # fmt: skip
 
 
 def results(folder):
-    return json.loads((folder / "docs/ablation.json").read_text())
+    return json.loads((folder / "runs/ablation.json").read_text())
 
 
 @pytest.fixture(scope="module")
@@ -119,10 +119,10 @@ def test_the_shifts_train_to_different_weights(whole):
 
 
 def test_what_is_complete_is_not_trained_again(whole, monkeypatch):
-    before = (whole / "docs/ablation.json").read_bytes()
+    before = (whole / "runs/ablation.json").read_bytes()
     monkeypatch.setattr(train, "run_epoch", None)
     assert run(whole) == 0
-    assert (whole / "docs/ablation.json").read_bytes() == before
+    assert (whole / "runs/ablation.json").read_bytes() == before
 
 
 def test_cut_short_it_goes_on_to_the_same_result(tmp_path, monkeypatch, capsys):
@@ -137,7 +137,7 @@ def test_cut_short_it_goes_on_to_the_same_result(tmp_path, monkeypatch, capsys):
         assert run(tmp_path / "a", *only, epochs=2) == 130
     error = capsys.readouterr().err.splitlines()[-1]
     assert error == f"{ablation.PROGRAM}: interrupted; the same command goes on"
-    assert not (tmp_path / "a/docs").exists()
+    assert not (tmp_path / "a/runs/ablation.json").exists()
     assert run(tmp_path / "a", *only, epochs=2) == 0
     assert run(tmp_path / "b", *only, epochs=2) == 0
     assert results(tmp_path / "a") == results(tmp_path / "b")
@@ -147,7 +147,7 @@ def test_cut_short_it_goes_on_to_the_same_result(tmp_path, monkeypatch, capsys):
 
 @pytest.mark.parametrize("only", [["--only", "residual"], ["--only", "true_residual"]])
 def test_another_recipe_is_refused(whole, capsys, only):
-    before = (whole / "docs/ablation.json").read_bytes()
+    before = (whole / "runs/ablation.json").read_bytes()
     with pytest.raises(SystemExit) as caught:
         run(whole, *only, epochs=2)
     assert caught.value.code == 2
@@ -156,7 +156,7 @@ def test_another_recipe_is_refused(whole, capsys, only):
         f"{ablation.PROGRAM}: error: {folder / train.FINAL} must be of the same recipe, "
         "not another\n"
     )
-    assert (whole / "docs/ablation.json").read_bytes() == before
+    assert (whole / "runs/ablation.json").read_bytes() == before
 
 
 def test_the_document_shows_the_results():
@@ -165,10 +165,18 @@ def test_the_document_shows_the_results():
 
 
 def test_a_seed_that_was_not_run_is_told():
-    found = {"residual": {"0": 0.5, "1": 0.6}, "residual, none shift": {"0": 0.4}}
+    found = {"residual": {"0": 0.5, "1": 0.6}, "residual, none shift": {"1": 0.4}}
     assert ablation.table({"accuracy": found}).splitlines() == [
         "| block form | shift | seed 0 | seed 1 | mean |",
         "|---|---|---|---|---|",
         "| residual | eight directions | 50.00 | 60.00 | 55.00 |",
-        "| residual | none | 40.00 | not run | 40.00 |",
+        "| residual | none | not run | 40.00 | 40.00 |",
     ]
+
+
+def test_a_network_without_shifts_is_refused(tmp_path, capsys):
+    with pytest.raises(SystemExit) as caught:
+        run(tmp_path, "--model", "resnet20")
+    assert caught.value.code == 2
+    rule = "model must be a PSP network, not resnet20"
+    assert capsys.readouterr().err == f"{ablation.PROGRAM}: error: {rule}\n"

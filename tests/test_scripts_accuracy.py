@@ -11,6 +11,7 @@ import pytest
 from model.checkpoint import CheckpointError
 from model.data import synthetic
 from model.evaluate import accuracy, load_network
+from model.journal import LOG
 from model.layers import layer_shapes
 from model.recipe import Recipe
 from model.train import FINAL, train
@@ -61,7 +62,7 @@ def test_the_table_shows_what_was_not_run():
            "hardware": "a desk", "minutes_a_run": 9.6}  # fmt: skip
     lines = record.table(PAPER, [row]).splitlines()
     assert "| cifar10 | psp_128_8 | **93.10** ± 0.15 | 92.97 | – |  | – |  | " in lines[7]
-    assert lines[7].endswith("| 2 × 200 epochs, 10 min on a desk |")
+    assert lines[7].endswith("| 2 × 200 epochs, 10 min of training on a desk |")
     others = [line for line in lines[2:] if "psp_128_8" not in line]
     assert len(others) == len(PAPER) - 1
     assert all(line.endswith("| not run |") and "**" not in line for line in others)
@@ -100,3 +101,11 @@ def test_an_unfinished_run_does_not(runs, tmp_path, capsys):
     error = capsys.readouterr().err
     assert error.endswith(f"{FINAL} must be a readable file: No such file or directory\n")
     assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize("line", ["no JSON", "{}", "[]"])
+def test_a_broken_log_is_refused(runs, tmp_path, line):
+    shutil.copytree(runs[0], tmp_path / "run")
+    (tmp_path / "run" / LOG).write_text(line)
+    with pytest.raises(CheckpointError, match="must have the seconds of each epoch$"):
+        record.measure([tmp_path / "run"], Path("unused"), "a desk")
