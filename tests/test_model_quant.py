@@ -266,7 +266,7 @@ def test_hostile_numbers(trained, tmp_path, name, value, message):
     [
         ({"quantize": "none"}, "quantize must be int8 or int4 where --from is given, not 'none'"),
         ({"model": "psp_12_2"}, r"model must be psp_12_1 as in \S+, not psp_12_2"),
-        ({"form": "true_residual"}, r"form must be residual as in \S+, not true_residual"),
+        ({"form": "true_residual"}, r"form must be skip_before_shift as in \S+, not true_residual"),
         ({"stream_bits": 7}, "stream_bits must be an integer from 8 to 16, not 7"),
     ],
 )
