@@ -179,6 +179,7 @@ def draw_curve(file: Path, log: Sequence[dict[str, Any]], title: str) -> None:
         axes.set_title(name, color=INK, fontsize=10)
         axes.set_xlabel("epoch", color=INK)
         axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.set_xlim(0, len(log) + 1)
         axes.grid(color=GRID)
         axes.spines[["top", "right"]].set_visible(False)
     content = io.BytesIO()

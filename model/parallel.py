@@ -66,19 +66,22 @@ def join() -> Iterator[World]:
         If another process ends while this one waits for it.
     """
     on_gpu = torch.cuda.is_available()
-    size = int(os.environ.get("WORLD_SIZE", "1"))
+    size = _number("WORLD_SIZE", "1")
     if size == 1:
         yield World(device=torch.device("cuda" if on_gpu else "cpu"))
         return
     device = torch.device("cpu")
     if on_gpu:
-        number, gpus = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+        number, gpus = _number("LOCAL_RANK"), torch.cuda.device_count()
         if number >= gpus:
             raise ParameterError(
                 f"there must be a GPU for each process of this machine, not {gpus} for {number + 1}"
             )
         device = torch.device("cuda", number)
         torch.cuda.set_device(device)
+    for name in ("RANK", "MASTER_ADDR", "MASTER_PORT"):
+        if name not in os.environ:
+            raise ParameterError(f"{name} must be set where WORLD_SIZE is: start with torchrun")
     distributed.init_process_group("nccl" if on_gpu else "gloo")
     try:
         yield World(distributed.get_rank(), size, device)
@@ -91,6 +94,14 @@ def join() -> Iterator[World]:
         raise PeerError("another process of the run has ended early") from None
     finally:
         distributed.destroy_process_group()
+
+
+def _number(name: str, default: str = "") -> int:
+    """Return a variable of the environment, which ``torchrun`` sets."""
+    value = os.environ.get(name, default)
+    if not value.isdecimal():
+        raise ParameterError(f"{name} must be a number, as torchrun sets it, not {value!r:.60}")
+    return int(value)
 
 
 class _Mean(torch.autograd.Function):

@@ -278,7 +278,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{PROGRAM}: error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print(f"{PROGRAM}: interrupted; go on with --resume", file=sys.stderr)
+        begun = (out / LAST).exists()
+        print(f"{PROGRAM}: interrupted{'; go on with --resume' * begun}", file=sys.stderr)
         return 130
     if world.rank == 0:
         found = {

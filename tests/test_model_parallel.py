@@ -274,6 +274,22 @@ def test_more_processes_than_gpus(monkeypatch):
 
 
 @pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({"WORLD_SIZE": "two"}, "WORLD_SIZE must be a number, as torchrun sets it, not 'two'"),
+        ({"WORLD_SIZE": "2"}, "RANK must be set where WORLD_SIZE is: start with torchrun"),
+    ],
+)
+def test_an_environment_that_torchrun_did_not_make(monkeypatch, variables, message):
+    monkeypatch.setattr(parallel.torch.cuda, "is_available", lambda: False)
+    monkeypatch.delenv("RANK", raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ParameterError, match=f"^{message}$"), join():
+        pass
+
+
+@pytest.mark.parametrize(
     ("error", "seen", "message"),
     [
         (RuntimeError("[gloo/transport/tcp/pair.cc:553] Connection closed by peer"), PeerError,
@@ -282,6 +298,8 @@ def test_more_processes_than_gpus(monkeypatch):
     ],
 )  # fmt: skip
 def test_the_end_of_another_process(monkeypatch, error, seen, message):
+    for name in ("RANK", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.setenv(name, "0")
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setattr(parallel.torch.cuda, "is_available", lambda: False)
     with mock.patch.object(parallel, "distributed") as group:
