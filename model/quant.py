@@ -33,14 +33,17 @@ class _ToGrid(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, step: torch.Tensor, low: int, high: int) -> torch.Tensor:
-        scaled = x / step
-        ctx.save_for_backward((scaled >= low - 0.5) & (scaled < high + 0.5))
-        return scaled.add_(0.5).floor_().clamp_(low, high).mul_(step)
+        rounded = (x / step).add_(0.5).floor_()
+        ctx.save_for_backward(rounded)
+        ctx.limits = low - 0.5, high + 0.5
+        return rounded.clamp(low, high).mul_(step)
 
     @staticmethod
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        (inside,) = ctx.saved_tensors
-        return grad * inside, None, None, None
+        (rounded,) = ctx.saved_tensors
+        # One pass, where a comparison and a product with its booleans take four times as long.
+        passed: torch.Tensor = torch.ops.aten.hardtanh_backward(grad, rounded, *ctx.limits)
+        return passed, None, None, None
 
 
 def to_grid(x: torch.Tensor, step: torch.Tensor, low: int, high: int) -> torch.Tensor:

@@ -102,7 +102,8 @@ class QuantNetwork(nn.Module):
         gelu = TableGELU(scheme.act_bits)
         return nn.Sequential(
             QuantConv(
-                conv, source, weight_bits=scheme.weight_bits, per_channel=scheme.per_channel,
+                conv, source, rounds=source not in (self.pixels, self.stream.map),
+                weight_bits=scheme.weight_bits, per_channel=scheme.per_channel,
                 array=scheme.array,
             ),
             gelu,

@@ -78,6 +78,9 @@ def test_zeros_have_an_exponent():
     assert best_exponents(torch.zeros(2, 5), 8).abs().max() <= 64
 
 
+UNITS = torch.ones(()), torch.ones(1)
+
+
 @pytest.mark.parametrize("adc_bits", [4, 5, 8])
 @pytest.mark.parametrize(("kernel", "stride"), [(1, 1), (2, 2)])
 def test_crossbar_sum_is_golden(adc_bits, kernel, stride):
@@ -86,7 +89,7 @@ def test_crossbar_sum_is_golden(adc_bits, kernel, stride):
     w = source.integers(-128, 128, (7, 20, kernel, kernel))
     found = crossbar_sum(
         torch.from_numpy(q).float(), torch.from_numpy(w).float(), act_bits=8, weight_bits=8,
-        array=ArrayShape(rows=16, adc_bits=adc_bits), stride=stride,
+        array=ArrayShape(rows=16, adc_bits=adc_bits), stride=stride, steps=UNITS,
     )  # fmt: skip
     rows = golden.patches(q, kernel, stride, 0)
     expected = golden.accumulate(
@@ -103,7 +106,8 @@ def test_gradients_of_a_saturating_crossbar_are_the_convolutions():
         q = torch.randint(-8, 8, (2, 20, 3, 3)).float().requires_grad_()
         w = torch.randint(-8, 8, (5, 20, 1, 1)).float().requires_grad_()
         array = ArrayShape(rows=16, adc_bits=adc_bits)
-        crossbar_sum(q, w, act_bits=4, weight_bits=4, array=array).square().sum().backward()
+        found = crossbar_sum(q, w, steps=UNITS, act_bits=4, weight_bits=4, array=array)
+        found.square().sum().backward()
         grads.append(q.grad)
     assert not torch.equal(*grads)  # the outer derivative sees what was clipped
     assert all(bool(grad.abs().sum() > 0) for grad in grads)
@@ -113,12 +117,12 @@ def test_the_table_bends_gradients_as_gelu_does():
     gelu = TableGELU(8)
     values = torch.randn(1000) * 2
     gelu.fit(values, nn.functional.gelu(values))
-    x = torch.linspace(-3, 2, 50, requires_grad=True)
+    x = torch.linspace(-3, 2, 50)[None, None, None].requires_grad_()
     gelu(x).sum().backward()
     y = gelu.pre(x.detach()).requires_grad_()
     nn.functional.gelu(y).sum().backward()
     assert torch.equal(x.grad, y.grad)
-    far = torch.full((1,), 100.0, requires_grad=True)
+    far = torch.full((1, 1, 1, 1), 100.0, requires_grad=True)
     gelu(far).sum().backward()
     assert far.grad.item() == 0
 
