@@ -114,8 +114,10 @@ def _rows(inputs: torch.Tensor, kernel: int, stride: int) -> torch.Tensor:
     """Return what drives the wordlines, [B·H'·W', k·k·I], ordered (ky, kx, channel)."""
     if kernel == 1:
         return inputs[:, :, ::stride, ::stride].permute(0, 2, 3, 1).flatten(0, 2)
-    q: torch.Tensor = functional.unfold(inputs, kernel, stride=stride)  # [B, I·k·k, H'·W']
-    return q.unflatten(1, (-1, kernel * kernel)).permute(0, 3, 2, 1).flatten(2).flatten(0, 1)
+    q = functional.unfold(inputs, kernel, stride=stride)  # [B, I·k·k, H'·W']
+    q = q.unflatten(1, (-1, kernel * kernel))
+    rows: torch.Tensor = q.permute(0, 3, 2, 1).reshape(-1, inputs.shape[1] * kernel * kernel)
+    return rows
 
 
 def _clipped(
