@@ -287,9 +287,34 @@ def test_other_images_are_refused(file):
         qat.begin(file, INT8, other)
 
 
-def test_integers_are_no_beginning(trained, data):
-    with pytest.raises(ParameterError, match=r"^\S+ must hold a float network, not int8$"):
-        qat.begin(trained[1], INT8, data)
+def test_integers_go_on_with_other_converters(trained, data):
+    state, final = trained
+    recipe, prepare = qat.begin(final, dataclasses.replace(INT8, adc_bits=5), data)
+    twin = prepare(recipe.network(num_classes=10, image_size=16))
+    assert twin.scheme.array.adc_bits == 5
+    before, after = state.mean.state_dict(), twin.state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"quantize": "int4"}, r"quantize must be int8 as in \S+, not int4"),
+        ({"stream_bits": 12}, r"stream_bits must be 8 as in \S+, not 12"),
+    ],
+)
+def test_integers_keep_their_widths(trained, data, change, message):
+    with pytest.raises(ParameterError, match=f"^{message}$"):
+        qat.begin(trained[1], dataclasses.replace(INT8, **change), data)
+
+
+def test_what_a_run_takes_over(file):
+    recipe = qat.recipe_from(file, {"model": "psp_12_1", "quantize": "int8", "rate": 0.5})
+    found = dataclasses.asdict(recipe)
+    assert {found[name] for name in ("dataset", "form")} == {"synthetic", "skip_before_shift"}
+    assert (recipe.rate, recipe.matrix_rate, recipe.batch_size) == (0.5, 0.002, 128)
+    asked = qat.recipe_from(file, {"model": "psp_12_1", "form": "residual", "epochs": 3})
+    assert (asked.form, asked.epochs) == ("residual", 3)  # begin refuses another form
 
 
 BEGINNING = r"a run for integers, and no other, must begin from a checkpoint \(--from\), not "
