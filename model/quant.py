@@ -15,7 +15,15 @@ from typing import Any
 import torch
 from torch import nn
 
-__all__ = ["MAX_EXPONENT", "Grid", "best_exponents", "nearest_power", "to_grid", "two_to"]
+__all__ = [
+    "MAX_EXPONENT",
+    "Grid",
+    "best_exponents",
+    "covering_exponents",
+    "nearest_power",
+    "to_grid",
+    "two_to",
+]
 
 MAX_EXPONENT = 64
 """Exponents of grids are −64…64."""
@@ -81,11 +89,19 @@ def nearest_power(x: torch.Tensor, low: int, high: int) -> torch.Tensor:
     return found
 
 
+def covering_exponents(values: torch.Tensor, bits: int) -> torch.Tensor:
+    """Return for each row [N] of [rows, N] the least exponent that saturates nothing: int32.
+
+    ⌈log2(max|x| / (2^(bits−1) − 1))⌉.
+    """
+    largest = values.abs().amax(1).clamp_min(2.0**-40)
+    return (largest / ((1 << (bits - 1)) - 1)).log2().ceil().to(torch.int32)
+
+
 def best_exponents(values: torch.Tensor, bits: int) -> torch.Tensor:
     """Return for each row the exponent whose grid of ``bits`` has the least squared error.
 
-    ⌈log2(max|x| / (2^(bits−1) − 1))⌉ covers all; each one less saturates more and doubles the
-    resolution of the rest.
+    Each one less than what covers all saturates more and doubles the resolution of the rest.
 
     Parameters
     ----------
@@ -100,8 +116,7 @@ def best_exponents(values: torch.Tensor, bits: int) -> torch.Tensor:
         int32 [rows].
     """
     high = (1 << (bits - 1)) - 1
-    largest = values.abs().amax(1).clamp_min(2.0**-40)
-    covering = (largest / high).log2().ceil().to(torch.int32)
+    covering = covering_exponents(values, bits)
     tried = torch.stack([covering - less for less in range(_FINER + 1)])
     errors = [
         (to_grid(values, two_to(exponent)[:, None], -high - 1, high) - values).square().mean(1)

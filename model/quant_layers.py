@@ -9,6 +9,7 @@ offset for each channel, back on the stream grid: docs/intnet.md, step by step.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -18,10 +19,12 @@ from hw.params import check_integer
 from model.crossbar_sum import ArrayShape, crossbar_sum
 from model.gelu_table import gelu_table
 from model.intnet_layers import MAX_K, MIN_K
-from model.quant import Grid, best_exponents, to_grid, two_to
+from model.quant import Grid, best_exponents, covering_exponents, to_grid, two_to
 
 __all__ = ["QuantConv", "QuantHead", "Scheme", "Stream", "StreamAdd", "TableGELU"]
 
+_FINER = 9
+"""Exponents, below the one that covers all values, that the stream tries."""
 BIAS_BITS = 24
 """Of stem and head; their sums stay below 2^23 besides."""
 
@@ -72,12 +75,40 @@ class Stream(nn.Module):
         """The grid on which the body fetches: the maps' own if it is as wide."""
         return self.coarse or self.map
 
-    def fit(self, values: torch.Tensor) -> None:
-        """Choose both exponents; the fetch is at most 15 bits coarser, and never finer."""
-        self.map.fit(values)
+    def fit(self, values: torch.Tensor, loss: Callable[[], float]) -> None:
+        """Choose both exponents by what the network makes of them.
+
+        Maps differ in size from layer to layer, and a few large values would decide alone by the
+        squared error. First both grids reach equally far; then the maps may reach further.
+
+        Parameters
+        ----------
+        values : torch.Tensor
+            float32 [N], of all maps.
+        loss : callable
+            Measures the network as it is.
+        """
+        wider = self.map.bits - self.fetch.bits
+        reach = int(covering_exponents(values[None], self.map.bits))
+
+        def place(exponent: int) -> None:
+            self.map.exponent.fill_(exponent)
+            if self.coarse:
+                self.coarse.exponent.fill_(exponent + wider)
+
+        _search(place, range(reach - _FINER, reach + 1), loss)
         if self.coarse:
-            self.coarse.fit(values)
-            self.coarse.exponent.clamp_(self.map.exponent, self.map.exponent + 15)
+            coarse = int(self.coarse.exponent)
+            _search(self.map.exponent.fill_, range(coarse - wider, coarse + 1), loss)
+
+
+def _search(place: Callable[[int], Any], exponents: range, loss: Callable[[], float]) -> None:
+    """Leave the exponent of the least loss in its place."""
+    losses = {}
+    for exponent in exponents:
+        place(exponent)
+        losses[exponent] = loss()
+    place(min(losses, key=losses.__getitem__))
 
 
 class StreamAdd(nn.Module):

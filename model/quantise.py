@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn import functional
 
 from hw.params import ParameterError
 from model.power_norm import PowerOfTwoNorm
@@ -37,6 +38,8 @@ PIXEL_EXPONENT = -7
 _KEPT = 1 << 14
 """Values kept of each observed tensor."""
 _BATCH = 64
+_SEARCHED = 128
+"""Images on which exponents of the stream are compared."""
 
 
 class QuantNetwork(nn.Module):
@@ -144,6 +147,7 @@ def calibrate(twin: QuantNetwork, network: nn.Module, images: torch.Tensor) -> N
     images : torch.Tensor
         float32 [B, 3, H, W], normalised; some hundreds.
     """
+    twin.eval()
     with torch.no_grad():
         seen, features = _observe(network, images)
         stream = [
@@ -151,16 +155,24 @@ def calibrate(twin: QuantNetwork, network: nn.Module, images: torch.Tensor) -> N
             for name, values in seen.items()
             if isinstance(network.get_submodule(name), nn.BatchNorm2d | Add) and name != "norm"
         ]
-        twin.stream.fit(torch.cat(stream))
-        conv: Any
-        gelu: Any
-        for name, (conv, gelu, _) in twin.mixes():
+        mixes: dict[str, Any] = dict(twin.mixes())
+        for name, (_, gelu, _) in mixes.items():
             gelu.fit(seen[f"{name}.0"], seen[f"{name}.1"])
-            conv.fit(gelu.pre)
-        for module in twin.modules():
-            if isinstance(module, PowerOfTwoNorm):
-                module.fit()
-        twin.head.fit(features)
+        images = images[:: -(-len(images) // _SEARCHED)]
+        wanted = network(images).log_softmax(1)
+
+        def divergence() -> float:
+            for conv, gelu, _ in mixes.values():
+                conv.fit(gelu.pre)
+            for module in twin.modules():
+                if isinstance(module, PowerOfTwoNorm):
+                    module.fit()
+            twin.head.fit(features)
+            found = twin(images).log_softmax(1)
+            return float(functional.kl_div(found, wanted, reduction="batchmean", log_target=True))
+
+        twin.stream.fit(torch.cat(stream), divergence)
+        divergence()
 
 
 def _observe(
