@@ -20,8 +20,9 @@ from model.augment import normalise
 from model.data import Dataset
 from model.evaluate import load_network
 from model.parallel import World
-from model.quantise import QuantNetwork, calibrate
+from model.quantise import QuantNetwork, calibrate, steps_of
 from model.recipe import Recipe
+from model.rescale import rescale
 from model.state import Prepare
 
 __all__ = ["DEFAULTS", "begin", "check", "recipe_from"]
@@ -89,6 +90,8 @@ def begin(file: Path, recipe: Recipe, dataset: Dataset) -> tuple[Recipe, Prepare
         given = getattr(dataset, name)
         if value != (list(given) if isinstance(given, tuple) else given):
             raise ParameterError(f"{name} of the images must be {value} as in {file}, not {given}")
+    if not isinstance(network, QuantNetwork):
+        rescale(network, steps_of(network))
     start = hashlib.sha256(file.read_bytes()).hexdigest()
 
     def prepare(fresh: nn.Module) -> nn.Module:

@@ -30,7 +30,7 @@ from model.quant_layers import (
 )
 from model.schedule import Step, schedule
 
-__all__ = ["QuantNetwork", "calibrate", "check_integers", "freeze_norms"]
+__all__ = ["QuantNetwork", "calibrate", "check_integers", "freeze_norms", "steps_of"]
 
 PIXEL_OFFSET = 128
 PIXEL_EXPONENT = -7
@@ -127,13 +127,18 @@ class QuantNetwork(nn.Module):
 
     def steps(self) -> tuple[Step, ...]:
         """Return the layers of stem and body, with what they read and write."""
-        block = self.body[0]
-        return schedule(block.form if isinstance(block, PSPBlock) else "sp", len(self.body))
+        return steps_of(self)
 
     def second_norms(self) -> list[PowerOfTwoNorm]:
         """Return the norms of SP blocks, in the order of the layers that apply them."""
         children = (child for block in self.body for child in block.children())
         return [child for child in children if isinstance(child, PowerOfTwoNorm)]
+
+
+def steps_of(network: Any) -> tuple[Step, ...]:
+    """Return the layers of stem and body, with what they read and write."""
+    block = network.body[0]
+    return schedule(block.form if isinstance(block, PSPBlock) else "sp", len(network.body))
 
 
 def calibrate(twin: QuantNetwork, network: nn.Module, images: torch.Tensor) -> None:

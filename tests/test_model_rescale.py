@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Scales of channels: the same function, with gains near powers of two."""
+
+import copy
+from unittest import mock
+
+import pytest
+import torch
+from quant_networks import images, network
+from torch import nn
+
+from model import rescale as module
+from model.quantise import steps_of
+from model.rescale import rescale
+from model.schedule import FORMS
+
+
+def prepared(form):
+    """Return a network in float64 and some images; without the constant in batch norms."""
+    net = network(form, depth=3).double()
+    for layer in net.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.eps = 0.0
+            layer.running_var.clamp_(min=1e-3)
+    return net, torch.from_numpy(images(8)).double() / 64.0 - 2.0
+
+
+def gain_error(net):
+    """Mean squared distance of the writers' gains from powers of two, in octaves."""
+    errors = []
+    for step in steps_of(net):
+        norm = net.get_submodule(step.name)[2]
+        octaves = (norm.weight / norm.running_var.sqrt()).abs().log2()
+        errors.append((octaves - octaves.round()).square())
+    return float(torch.stack(errors).mean())
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_function_stays_and_gains_come_nearer(form):
+    net, x = prepared(form)
+    with torch.no_grad():
+        before, error = net(x), gain_error(net)
+        rescale(net, steps_of(net))
+        torch.testing.assert_close(net(x), before, rtol=1e-9, atol=1e-9)
+        after = gain_error(net)
+    # Nine layers share one scale in a residual network, and two or one elsewhere.
+    assert after < error * (0.98 if form == "residual" else 0.6)
+
+
+def test_twice_is_once():
+    net, _ = prepared("skip_before_shift")
+    rescale(net, steps_of(net))
+    once = copy.deepcopy(net.state_dict())
+    rescale(net, steps_of(net))
+    for name, value in net.state_dict().items():
+        torch.testing.assert_close(value, once[name], rtol=1e-9, atol=1e-9)
+
+
+# SP adds what one layer wrote, so a chain of scales does for it.
+@pytest.mark.parametrize("form", [form for form in FORMS if form != "sp"])
+def test_maps_that_are_added_must_share_a_scale(form):
+    net, x = prepared(form)
+    own = [(number, number + 1) for number in range(len(steps_of(net)))]
+    with torch.no_grad(), mock.patch.object(module, "_shared_scales", return_value=own):
+        before = net(x)
+        rescale(net, steps_of(net))
+        assert (net(x) - before).abs().max() > 1e-3
+
+
+def test_a_channel_without_gain_stays_finite():
+    net, x = prepared("residual")
+    with torch.no_grad():
+        for step in steps_of(net):
+            net.get_submodule(step.name)[2].weight[3] = 0.0
+        before = net(x)
+        rescale(net, steps_of(net))
+        torch.testing.assert_close(net(x), before, rtol=1e-9, atol=1e-9)
