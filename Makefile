@@ -51,9 +51,10 @@ size: $(STAMP) ## synthesise the shift module for Artix-7 and compare with the s
 mutate: $(STAMP) ## seed single faults in the shift RTL; co-simulation or a proof must catch each
 	$(RUN) -m scripts.mutate_shift
 
-bench: $(STAMP) ## forms of the shift in PyTorch, alone and in training; time to generate
+bench: $(STAMP) ## forms of the shift, alone and in training; integers; time to generate
 	$(RUN) -m scripts.bench_shift
 	$(RUN) -m scripts.bench_train
+	OMP_NUM_THREADS=1 $(RUN) -m scripts.bench_executor
 	$(RUN) -m scripts.bench_gen
 
 clean: ## remove build products

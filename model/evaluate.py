@@ -145,11 +145,18 @@ def _evaluate_integers(options: argparse.Namespace) -> int:
         images = dataset.test_images[: options.images].numpy()
         found = ranges.measure(net, images)
         if options.json:
-            layers = [dataclasses.asdict(each) for each in found]
-            print(json.dumps({"model": net.name, "images": len(images), "layers": layers}))
+            layers = [each.as_dict() for each in found]
+            facts = {"model": net.name, "images": len(images), "adc_bits": net.adc_bits}
+            print(json.dumps(facts | {"layers": layers}))
         else:
-            print(f"{net.name}, {len(images)} test images")
+            print(
+                f"{net.name}, {len(images)} test images; % of the numbers that saturate, by point"
+            )
             print(ranges.table(found))
+            acc, adc = (max(getattr(each, of) for each in found) for of in ("acc_bits", "adc_bits"))
+            print(
+                f"needed: accumulators of {acc} bits, ADCs of {adc} (the network's: {net.adc_bits})"
+            )
         return 0
     _report(options, net.name, integer_accuracy(net, dataset), len(dataset.test_images))
     return 0

@@ -3,7 +3,8 @@
 
 The checkpoint is one of ``python -m model.train … --quantize``. The integer network is written only
 if PyTorch and the golden executor agree on real images: every accumulator, every requantised value
-and every map of every layer, without any tolerance.
+and every map of every layer, without any tolerance. With ``--onnx`` ONNX Runtime must agree as
+well, or neither is written.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import torch
 
 from hw import cli
 from hw.params import ParameterError
-from model import intnet
+from model import agreement, intnet, onnx_export
 from model.checkpoint import CheckpointError
 from model.data import DataError, load
 from model.evaluate import load_network
@@ -27,7 +28,7 @@ from model.intnet import Affine, Crossbar, IntNet, Map, Operand, Periphery, Seco
 from model.power_norm import PowerOfTwoNorm
 from model.quantise import QuantNetwork
 from model.schedule import IMAGE, Step
-from model.verify import MismatchError, verify
+from model.verify import MismatchError, pytorch
 
 __all__ = ["export", "main"]
 
@@ -149,19 +150,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, default=Path("data"), metavar="DIR", help="data sets")
     parser.add_argument(
         "--images", type=cli.integer("images", 1, 10_000), default=16, metavar="N",
-        help="test images on which PyTorch and the golden executor must agree",
+        help="test images on which all must agree with the golden executor",
+    )  # fmt: skip
+    parser.add_argument(
+        "--onnx", type=Path, metavar="FILE",
+        help="write its ONNX graph, too, if ONNX Runtime agrees on the same images",
     )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     options = parser.parse_args(arguments)
     try:
+        if options.onnx:
+            agreement.require("onnx")
+            onnx_export.check_place(options.onnx)
         network, recipe, _ = load_network(options.checkpoint)
         if not isinstance(network, QuantNetwork):
             raise ParameterError(f"{options.checkpoint} must be trained with --quantize")
         net = export(network, recipe.model)
         dataset = load(recipe.dataset, options.data, image_size=recipe.image_size)
         images = dataset.test_images[: options.images].numpy()
-        compared = verify(network, net, images)
+        executors = [pytorch(network)]
+        if options.onnx:
+            executors.append(agreement.onnx_runtime(net))
+        compared = sum(agreement.agree(net, images, executors).values())
         intnet.write(options.out, net)
+        if options.onnx:
+            onnx_export.write(net, options.onnx)
     except (ParameterError, DataError, CheckpointError, cli.OutputError) as error:
         cli.bad_input(PROGRAM, error)
     except MismatchError as error:
@@ -174,6 +187,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     else:
         print(f"{options.out}: {net.name}, {compared} numbers of {len(images)} images agree")
         print(f"sha256 of {intnet.JSON_FILE}: {digest}")
+        if options.onnx:
+            print(f"{options.onnx}: its graph, equal to it in ONNX Runtime")
     return 0
 
 

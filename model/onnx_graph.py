@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """An ONNX graph in the making, and the steps on integers in floats that its layers share.
 
-A leaf: NumPy and onnx. `model.onnx_export` puts networks together of it.
+A leaf: NumPy and onnx. `model.onnx_layers` puts networks together of it.
 """
 
 from __future__ import annotations

@@ -14,52 +14,99 @@ import numpy as np
 import numpy.typing as npt
 
 from model import golden
-from model.executor import Maps, Trace, fetch, operand, run
-from model.intnet import Affine, Crossbar, IntNet
+from model.executor import Maps, Trace, operand, run
+from model.intnet import Affine, Crossbar, IntNet, SumPool
 
-__all__ = ["LayerRange", "measure", "table"]
+__all__ = ["POINTS", "Count", "LayerRange", "measure", "table"]
+
+POINTS = ("fetch", "adc", "pre", "table", "affine", "write", "second")
+"""Where numbers saturate: fetching (the sum of two operands, and what is narrowed to act_bits),
+converting, requantising, in the affine, at the write (of a pool, too) and at the second write. A
+table saturates when it is made: of its results those are counted that lie at an end of act_bits."""
 
 _BATCH = 20
 
 
+@dataclasses.dataclass
+class Count:
+    """How many numbers passed a point, and how many of them saturated."""
+
+    numbers: int = 0
+    saturated: int = 0
+
+    def add(self, v: npt.NDArray[Any], saturated: npt.NDArray[np.bool_]) -> None:
+        """Count some numbers and those that saturate."""
+        self.numbers += v.size
+        self.saturated += int(saturated.sum())
+
+
 @dataclasses.dataclass(kw_only=True)
 class LayerRange:
-    """What a crossbar layer met on some images.
+    """What a crossbar layer or a sum pool met on some images. Ranges include 0.
 
     Parameters
     ----------
     layer : str
     acc_low, acc_high : int
-        Of the accumulators.
+        Of the accumulators; of a pool's sums.
     column_high : int
         Largest sum of a column, before the ADC.
-    columns, clipped : int
-        Conversions, and how many of them the ADC clipped.
-    pre, pre_saturated, out, out_saturated : int
-        Numbers requantised and written, and how many of them saturated: an affine that saturates,
-        the add after it, or a second write.
+    out_low, out_high : int
+        Of what was written.
+    points : dict of str to Count
+        By name, see `POINTS`.
     """
 
     layer: str
     acc_low: int = 0
     acc_high: int = 0
     column_high: int = 0
-    columns: int = 0
-    clipped: int = 0
-    pre: int = 0
-    pre_saturated: int = 0
-    out: int = 0
-    out_saturated: int = 0
+    out_low: int = 0
+    out_high: int = 0
+    points: dict[str, Count] = dataclasses.field(
+        default_factory=lambda: {name: Count() for name in POINTS}
+    )
 
     @property
     def acc_bits(self) -> int:
         """Two's complement width that holds all accumulators."""
-        return 1 + max(self.acc_high, -self.acc_low - 1, 0).bit_length()
+        return _width(self.acc_low, self.acc_high)
+
+    @property
+    def out_bits(self) -> int:
+        """Two's complement width that holds all that was written."""
+        return _width(self.out_low, self.out_high)
 
     @property
     def adc_bits(self) -> int:
-        """Width of an ADC that would clip nothing."""
-        return max(1, self.column_high.bit_length())
+        """Width of an ADC that would clip nothing; 0 where there is none."""
+        return self.column_high.bit_length() or int(self.points["adc"].numbers > 0)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return all of it, for JSON."""
+        widths = {name: getattr(self, name) for name in ("acc_bits", "adc_bits", "out_bits")}
+        return dataclasses.asdict(self) | widths
+
+    def look(self, acc: npt.NDArray[np.int64], out: npt.NDArray[np.int64]) -> None:
+        """Widen the ranges of accumulators and of what was written."""
+        self.acc_low, self.acc_high = _widen(self.acc_low, self.acc_high, acc)
+        self.out_low, self.out_high = _widen(self.out_low, self.out_high, out)
+
+    def saturate(
+        self, point: str, v: npt.NDArray[np.int64], bits: int
+    ) -> npt.NDArray[np.int64]:  # fmt: skip
+        """Saturate as the executor does, and count."""
+        clipped = golden.saturate(v, bits)
+        self.points[point].add(v, clipped != v)
+        return clipped
+
+
+def _width(low: int, high: int) -> int:
+    return 1 + max(high, -low - 1, 0).bit_length()
+
+
+def _widen(low: int, high: int, v: npt.NDArray[np.int64]) -> tuple[int, int]:
+    return min(low, int(v.min())), max(high, int(v.max()))
 
 
 def measure(net: IntNet, images: npt.NDArray[np.uint8]) -> list[LayerRange]:
@@ -74,14 +121,14 @@ def measure(net: IntNet, images: npt.NDArray[np.uint8]) -> list[LayerRange]:
     Returns
     -------
     list of LayerRange
-        One for each crossbar layer, in their order.
+        One for each crossbar layer and sum pool, in their order.
 
     Raises
     ------
     ParameterError
         If the images have another shape or dtype.
     """
-    layers = [layer for layer in net.layers if isinstance(layer, Crossbar)]
+    layers = [layer for layer in net.layers if isinstance(layer, Crossbar | SumPool)]
     found = {layer.name: LayerRange(layer=layer.name) for layer in layers}
     for first in range(0, len(images), _BATCH):
         part = images[first : first + _BATCH]
@@ -91,39 +138,52 @@ def measure(net: IntNet, images: npt.NDArray[np.uint8]) -> list[LayerRange]:
         for layer in net.layers:
             seen = trace[layer.name]
             if isinstance(layer, Crossbar):
-                _look(net, layer, maps, seen, found[layer.name])
+                _look_at_crossbar(net, layer, maps, seen, found[layer.name])
                 if layer.periphery and layer.periphery.second:
                     maps[layer.periphery.second.out] = seen["second"]
+            elif isinstance(layer, SumPool):
+                each, given = found[layer.name], maps[layer.source]
+                each.look(golden.pool(given, 0), seen["out"])
+                each.saturate("write", golden.pool(given, layer.p), net.maps[layer.out].bits)
             maps[layer.out] = seen["out"]
     return list(found.values())
 
 
-def _look(net: IntNet, layer: Crossbar, maps: Maps, seen: Maps, found: LayerRange) -> None:
-    acc = seen["acc"]
-    found.acc_low = min(found.acc_low, int(acc.min()))
-    found.acc_high = max(found.acc_high, int(acc.max()))
-    _look_at_columns(net, layer, fetch(net, layer, maps), found)
+def _look_at_crossbar(
+    net: IntNet, layer: Crossbar, maps: Maps, seen: Maps, found: LayerRange
+) -> None:
+    found.look(seen["acc"], seen["out"])
+    _look_at_columns(net, layer, _fetch(net, layer, maps, found), found)
     periphery = layer.periphery
     if periphery is None:
         return
-    pre = golden.round_shift(acc, periphery.k[:, None, None])
+    pre = golden.round_shift(seen["acc"], periphery.k[:, None, None])
     if periphery.add_before_table is not None:
         pre = pre + operand(maps, periphery.add_before_table)
-    found.pre += pre.size
-    found.pre_saturated += _saturated(pre, layer.act_bits)
-    out = golden.apply_table(seen["pre"], periphery.table)
+    pre = found.saturate("pre", pre, layer.act_bits)
+    out = golden.apply_table(pre, periphery.table)
+    half = 1 << (layer.act_bits - 1)
+    found.points["table"].add(out, (out == -half) | (out == half - 1))
     if periphery.affine is not None:
-        out = _affine(out, periphery.affine)
-        found.out_saturated += _saturated(out, net.stream_bits)
-        out = golden.saturate(out, net.stream_bits)
+        out = found.saturate("affine", _affine(out, periphery.affine), net.stream_bits)
     if periphery.add is not None:
         out = out + operand(maps, periphery.add)
-        found.out_saturated += _saturated(out, net.stream_bits)
-    found.out += out.size
+    found.saturate("write", out, net.stream_bits)
     if periphery.second is not None:
-        second = _affine(seen["out"], periphery.second.affine)
-        found.out += second.size
-        found.out_saturated += _saturated(second, net.stream_bits)
+        found.saturate("second", _affine(seen["out"], periphery.second.affine), net.stream_bits)
+
+
+def _fetch(
+    net: IntNet, layer: Crossbar, maps: Maps, found: LayerRange
+) -> npt.NDArray[np.int64]:  # fmt: skip
+    """Fetch as the executor does; where nothing is added and nothing narrowed, nothing counts."""
+    bits = net.maps[layer.operands[0].map].bits
+    q, *other = [operand(maps, each) for each in layer.operands]
+    if other:
+        q = found.saturate("fetch", q + other[0], bits)
+    if bits > layer.act_bits:
+        q = found.saturate("fetch", golden.round_shift(q, net.fetch_shift), layer.act_bits)
+    return q
 
 
 def _look_at_columns(
@@ -140,29 +200,23 @@ def _look_at_columns(
             # Sums of at most 4096 cells of at most 8 bits: exact in float32.
             sums = plane.astype(np.float32) @ cells[tile].astype(np.float32)
             found.column_high = max(found.column_high, int(sums.max()))
-            found.columns += sums.size
-            found.clipped += int((sums > ceiling).sum())
+            found.points["adc"].add(sums, sums > ceiling)
 
 
 def _affine(v: npt.NDArray[np.int64], affine: Affine) -> npt.NDArray[np.int64]:
     return golden.apply_affine(v, affine.sign, affine.exponent, affine.offset, affine.fraction_bits)
 
 
-def _saturated(v: npt.NDArray[np.int64], bits: int) -> int:
-    return int((v != golden.saturate(v, bits)).sum())
-
-
 def table(found: Sequence[LayerRange]) -> str:
-    """Return lines for a terminal: ranges, widths needed, per cent saturated."""
-    head = ("layer", "accumulator", "bits", "column", "ADC bits", "clipped %", "pre %", "out %")
+    """Return lines for a terminal: ranges, widths needed, per cent saturated at each point."""
+    head = ("layer", "accumulator", "bits", "column", "ADC", "out", "bits", *POINTS)
     lines: list[tuple[Any, ...]] = [head]
     for each in found:
-        shares = ((each.clipped, each.columns), (each.pre_saturated, each.pre),
-                  (each.out_saturated, each.out))  # fmt: skip
-        percents = [f"{100 * part / whole:.3f}" if whole else "-" for part, whole in shares]
+        counts = [each.points[name] for name in POINTS]
         lines.append((
             each.layer, f"{each.acc_low}…{each.acc_high}", each.acc_bits, each.column_high,
-            each.adc_bits, *percents,
+            each.adc_bits, f"{each.out_low}…{each.out_high}", each.out_bits,
+            *(f"{100 * of.saturated / of.numbers:.3f}" if of.numbers else "-" for of in counts),
         ))  # fmt: skip
     widths = [max(len(str(line[column])) for line in lines) for column in range(len(head))]
     return "\n".join(

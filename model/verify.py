@@ -1,28 +1,38 @@
 # SPDX-License-Identifier: Apache-2.0
-"""PyTorch against the golden executor: every number of every layer, without any tolerance."""
+"""PyTorch and all executors against the golden one: ``python -m model.verify NET``."""
 
 from __future__ import annotations
 
+import functools
+import json
+import sys
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 from torch import nn
 
-from model import executor
+from hw import cli
+from hw.params import ParameterError
+from model import agreement, executor, intnet
+from model.agreement import Executor, MismatchError
 from model.augment import normalise
+from model.checkpoint import CheckpointError
+from model.data import DataError, load
+from model.evaluate import load_network
 from model.intnet import IntNet
 from model.quant import two_to
 from model.quantise import QuantNetwork
 
-__all__ = ["MismatchError", "torch_trace", "verify"]
+__all__ = ["MismatchError", "main", "pytorch", "torch_trace", "verify"]
 
-
-class MismatchError(Exception):
-    """PyTorch and the golden executor disagree."""
+PROGRAM = "python -m model.verify"
 
 
 def torch_trace(network: QuantNetwork, images: npt.NDArray[np.uint8]) -> executor.Trace:
@@ -83,6 +93,11 @@ def _integers(values: torch.Tensor, step: torch.Tensor) -> npt.NDArray[np.int64]
     return found
 
 
+def pytorch(network: QuantNetwork) -> Executor:
+    """Return PyTorch's forward pass, to be compared with the golden executor."""
+    return Executor("PyTorch", functools.partial(torch_trace, network))
+
+
 def verify(network: QuantNetwork, net: IntNet, images: npt.NDArray[np.uint8]) -> int:
     """Compare PyTorch with the golden executor, number by number.
 
@@ -104,31 +119,69 @@ def verify(network: QuantNetwork, net: IntNet, images: npt.NDArray[np.uint8]) ->
     MismatchError
         Naming the first layer, and in it the first image and pixel, that differ: one line.
     """
-    golden: executor.Trace = {}
-    executor.run(net, images, trace=golden)
-    ours = torch_trace(network, images)
-    if list(golden) != list(ours):
-        raise MismatchError(f"layers must be {', '.join(ours)}, not {', '.join(golden)}")
-    return sum(_compare(layer, golden[layer], ours[layer]) for layer in golden)
+    return sum(agreement.agree(net, images, [pytorch(network)]).values())
 
 
-def _compare(
-    layer: str,
-    golden: Mapping[str, npt.NDArray[np.int64]],
-    ours: Mapping[str, npt.NDArray[np.int64]],
-) -> int:
-    if golden.keys() != ours.keys():
-        raise MismatchError(f"{layer} must give {', '.join(ours)}, not {', '.join(golden)}")
-    for key in golden:
-        wanted, found = golden[key], ours[key]
-        if wanted.shape != found.shape:
-            raise MismatchError(f"{layer}: {key} must be {wanted.shape}, not {found.shape}")
-        if not np.array_equal(wanted, found):
-            where = np.argwhere(wanted != found)[0]
-            image, channel, row, column = map(int, where)
-            raise MismatchError(
-                f"{layer}: {key} of image {image}, channel {channel}, row {row}, column {column} "
-                f"must be {wanted[tuple(where)]} as in the golden executor, "
-                f"not {found[tuple(where)]} as in PyTorch"
-            )
-    return sum(values.size for values in golden.values())
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    parser = cli.Parser(
+        PROGRAM, "Compare every number of every layer with the golden executor, on test images."
+    )
+    parser.add_argument("net", type=Path, metavar="NET", help="folder of an integer network")
+    parser.add_argument(
+        "--checkpoint", type=Path, metavar="CKPT",
+        help="the run's model.safetensors that it was exported from: compare PyTorch, too",
+    )  # fmt: skip
+    parser.add_argument("--data", type=Path, default=Path("data"), metavar="DIR", help="data sets")
+    parser.add_argument(
+        "--dataset", default="cifar10", metavar="NAME",
+        help="images, unless a checkpoint knows its own",
+    )  # fmt: skip
+    parser.add_argument(
+        "--images", type=cli.integer("images", 1, 100_000), default=10_000, metavar="N",
+        help="test images, or as many as there are",
+    )  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    options = parser.parse_args(arguments)
+    try:
+        agreement.require("onnx")
+        net, dataset = intnet.read(options.net), options.dataset
+        executors = [agreement.fast(net), agreement.onnx_runtime(net)]
+        if options.checkpoint:
+            network, recipe, _ = load_network(options.checkpoint)
+            if not isinstance(network, QuantNetwork):
+                raise ParameterError(f"{options.checkpoint} must be trained with --quantize")
+            executors.insert(0, pytorch(network))
+            dataset = recipe.dataset
+        test = load(dataset, options.data, image_size=net.input_shape[1])
+        images = test.test_images[: options.images].numpy()
+        compared = _agree(net, images, executors)
+    except (ParameterError, DataError, CheckpointError) as error:
+        cli.bad_input(PROGRAM, error)
+    except MismatchError as error:
+        print(f"{PROGRAM}: error: {error}", file=sys.stderr)
+        return 1
+    if options.json:
+        found = {"name": net.name, "digest": intnet.digest(net), "images": len(images)}
+        print(json.dumps(found | {"compared": compared}))
+    else:
+        print(f"{options.net}: {net.name}, {len(images)} test images")
+        for name, count in compared.items():
+            print(f"{name}: {count} numbers equal the golden executor's")
+    return 0
+
+
+def _agree(
+    net: IntNet, images: npt.NDArray[np.uint8], executors: Sequence[Executor]
+) -> dict[str, int]:
+    bar = Progress(
+        BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+        console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True,
+    )  # fmt: skip
+    with bar:
+        task = bar.add_task("", total=len(images))
+        return agreement.agree(net, images, executors, advance=functools.partial(bar.advance, task))
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Time an integer network in ONNX Runtime and in `model.fast_executor`, on one thread each.
 
-    OMP_NUM_THREADS=1 python -m scripts.bench_executor build/psp_64_4_int8
+    OMP_NUM_THREADS=1 python -m scripts.bench_executor [build/psp_64_4_int8/net]
 
+Without a folder it takes the zoo's psp_64_4 as it is after calibration on the zoo's images, INT8
+and not trained further: its integers are as large, and as many, as a trained one's.
 Both run in one process and in turn, round after round, so that a busy moment of the machine hits
 both; ratios are within a round, then the median. Where other programs run, time by the clock counts
 their work too: then only processor time compares. Before anything is timed, logits must be equal.
@@ -23,16 +25,33 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
+import torch
 
 from hw import cli
 from hw.params import ParameterError
 from model import fast_executor
+from model.augment import normalise
+from model.evaluate import load_network
+from model.export import export
+from model.images import zoo_images
 from model.intnet import IntNet, read
-from model.onnx_export import IMAGES, to_onnx
+from model.onnx_layers import IMAGES, to_onnx
+from model.onnx_runtime import session
+from model.quant_layers import Scheme
+from model.quantise import QuantNetwork, calibrate
 
-__all__ = ["DifferenceError", "check", "main", "make_arms", "measure", "summarise"]
+__all__ = [
+    "DifferenceError",
+    "calibrated",
+    "check",
+    "main",
+    "make_arms",
+    "measure",
+    "summarise",
+]
 
 PROGRAM = "python -m scripts.bench_executor"
+ZOO = Path(__file__).parent.parent / "model" / "zoo" / "psp_64_4.safetensors"
 OURS = "model.fast_executor"
 RUNTIME = "ONNX Runtime"
 
@@ -45,6 +64,16 @@ class DifferenceError(Exception):
     """The arms compute different logits."""
 
 
+def calibrated() -> IntNet:
+    """Return the zoo's float network in INT8, calibrated but not trained."""
+    network, recipe, data = load_network(ZOO)
+    mean, std = tuple(data["mean"]), tuple(data["std"])
+    size = data["image_size"]
+    twin = QuantNetwork(network, Scheme(), image_size=size, mean=mean, std=std)
+    calibrate(twin, network, normalise(torch.from_numpy(zoo_images()[0]), mean, std))
+    return export(twin, recipe.model)
+
+
 def make_arms(net: IntNet) -> dict[str, Arm]:
     """Return both by name, ours first; each maps one batch to its logits.
 
@@ -53,17 +82,13 @@ def make_arms(net: IntNet) -> dict[str, Arm]:
     ParameterError
         If the network is too large for an ONNX graph.
     """
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    session = onnxruntime.InferenceSession(
-        to_onnx(net).SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
+    graph = session(to_onnx(net))
 
     def ours(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.int32]:
         return fast_executor.run(net, images, batch=len(images))
 
     def runtime(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.int32]:
-        (logits,) = session.run(None, {IMAGES: images})
+        (logits,) = graph.run(None, {IMAGES: images})
         found: npt.NDArray[np.int32] = logits
         return found
 
@@ -149,7 +174,10 @@ def print_table(result: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     parser = cli.Parser(PROGRAM, (__doc__ or "").partition("\n")[0])
-    parser.add_argument("net", type=Path, metavar="FOLDER", help="of an integer network")
+    parser.add_argument(
+        "net", type=Path, nargs="?", metavar="FOLDER",
+        help="of an integer network; the zoo's psp_64_4 in INT8 if none is given",
+    )  # fmt: skip
     parser.add_argument(
         "--batch", type=cli.integer("batch", 1, 1 << 12), default=32, metavar="IMAGES",
         help="at a time",
@@ -165,7 +193,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         threads = os.environ.get("OMP_NUM_THREADS", "")
         if threads != "1":
             raise ParameterError(f"OMP_NUM_THREADS must be 1, not {threads!r}")
-        net = read(options.net)
+        net = read(options.net) if options.net else calibrated()
         arms = make_arms(net)
     except ParameterError as error:
         cli.bad_input(PROGRAM, error)

@@ -1,35 +1,74 @@
 # SPDX-License-Identifier: Apache-2.0
 """Ranges and saturation counts of an integer network, and the command that prints them."""
 
+import collections
 import dataclasses
 import json
 
 import intnets
 import numpy as np
 import pytest
+from scalar_executor import Scalar
 
 from model import evaluate, executor, golden, intnet, ranges
 from model.data import synthetic
-from model.schedule import FORMS
 
 
-def crossbars(net):
-    return [layer for layer in net.layers if isinstance(layer, intnet.Crossbar)]
+def brute_force(net, images):
+    """Return ranges and counts from loops over Python's integers."""
+    found, tables = {}, {}
+    for layer in net.layers:
+        if not isinstance(layer, intnet.MaxPool):
+            found[layer.name] = ranges.LayerRange(layer=layer.name)
+            periphery = getattr(layer, "periphery", None)
+            tables[layer.name] = len(periphery.table) if periphery else 0
+    for image in images:
+        scalar = Scalar(net, image)
+        for name, each in found.items():
+            seen, points = scalar.trace[name], scalar.points[name]
+            sums = [*seen.get("acc", seen.get("sum")).values()]
+            each.acc_low, each.acc_high = min(each.acc_low, *sums), max(each.acc_high, *sums)
+            out = [*seen["out"].values()]
+            each.out_low, each.out_high = min(each.out_low, *out), max(each.out_high, *out)
+            each.column_high = max([each.column_high, *(sum_ for sum_, _ in points["adc"])])
+            for point, values in points.items():
+                each.points[point].numbers += len(values)
+                each.points[point].saturated += sum(before != after for before, after in values)
+            half = tables[name] // 2
+            each.points["table"].saturated += sum(
+                v in (-half, half - 1) for v, _ in points["table"]
+            )
+    return [*found.values()]
 
 
-@pytest.mark.parametrize("kind", [*FORMS, "resnet"])
-def test_ranges_are_those_of_the_trace(kind):
-    net = intnets.random_net(kind, 1, adc_bits=5)
+OPTIONS = {
+    "int8": {},
+    "clipping": {"adc_bits": 4, "array_rows": 10},
+    "int4": {"act_bits": 4, "weight_bits": 4, "stream_bits": 4},
+    "narrowed": {"act_bits": 4, "stream_bits": 9, "extreme": True},
+}
+
+
+@pytest.mark.parametrize("kind", intnets.KINDS)
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+def test_every_figure_equals_a_brute_force_count(kind, options):
+    net = intnets.small(kind, **options)
     images = intnets.images(net, 3)
-    trace = {}
-    executor.run(net, images, trace=trace)
-    found = ranges.measure(net, images)
-    assert [each.layer for each in found] == [layer.name for layer in crossbars(net)]
-    for each in found:
-        acc = trace[each.layer]["acc"]
-        assert (each.acc_low, each.acc_high) == (min(0, acc.min()), max(0, acc.max()))
-        assert np.array_equal(golden.saturate(acc, each.acc_bits), acc)
-        assert not np.array_equal(golden.saturate(acc, each.acc_bits - 1), acc)
+    assert ranges.measure(net, images) == brute_force(net, images)
+
+
+def test_every_point_saturates_somewhere_in_that_count():
+    saturated = collections.Counter()
+    for kind in intnets.KINDS:
+        for options in OPTIONS.values():
+            net = intnets.small(kind, **options)
+            for each in ranges.measure(net, intnets.images(net, 3)):
+                place = "pool" if each.layer == "pool" else "crossbar"
+                for point, count in each.points.items():
+                    saturated[place, point] += count.saturated
+    assert all(saturated["crossbar", point] for point in ranges.POINTS)
+    assert saturated["pool", "write"]
+    assert not any(saturated["pool", point] for point in ranges.POINTS if point != "write")
 
 
 def test_batches_are_added_up():
@@ -38,53 +77,48 @@ def test_batches_are_added_up():
     whole = ranges.measure(net, images)
     parts = [ranges.measure(net, part) for part in (images[:5], images[5:])]
     for one, a, b in zip(whole, *parts, strict=True):
-        for name in ("columns", "clipped", "pre", "pre_saturated", "out", "out_saturated"):
-            assert getattr(one, name) == getattr(a, name) + getattr(b, name)
+        for name in ranges.POINTS:
+            for field in ("numbers", "saturated"):
+                added = getattr(a.points[name], field) + getattr(b.points[name], field)
+                assert getattr(one.points[name], field) == added
         assert one.column_high == max(a.column_high, b.column_high)
 
 
 def test_a_narrower_adc_than_needed_clips():
     net = intnets.random_net("residual", 1, adc_bits=16)
     images = intnets.images(net, 2)
-    found = ranges.measure(net, images)
-    needed = max(each.adc_bits for each in found)
-    assert sum(each.clipped for each in found) == 0
-    same, other = (dataclasses.replace(net, adc_bits=bits) for bits in (needed, needed - 1))
+    needed = max(each.adc_bits for each in ranges.measure(net, images))
+    clipped = {}
+    for bits in (16, needed, needed - 1):
+        found = ranges.measure(dataclasses.replace(net, adc_bits=bits), images)
+        clipped[bits] = sum(each.points["adc"].saturated for each in found)
+    assert clipped[16] == clipped[needed] == 0 < clipped[needed - 1]
+    same = dataclasses.replace(net, adc_bits=needed)
     assert np.array_equal(executor.run(same, images), executor.run(net, images))
-    assert sum(each.clipped for each in ranges.measure(same, images)) == 0
-    assert sum(each.clipped for each in ranges.measure(other, images)) > 0
 
 
-def test_each_saturation_is_counted():
-    net = intnets.random_net("sp", 2, width=12, depth=1, side=4)
-    images = intnets.images(net, 1)
-    trace = {}
-    executor.run(net, images, trace=trace)
-    stem, found = net.layers[0], ranges.measure(net, images)[0]
-    k, affine = np.broadcast_to(stem.periphery.k, 12), stem.periphery.affine
-    second = stem.periphery.second.affine
-    pre = out = 0
-    for (_, channel, _, _), acc in np.ndenumerate(trace["stem"]["acc"]):
-        value = int(acc) / 2.0 ** int(k[channel])
-        pre += not -128.5 <= value < 127.5
-        value = stem.periphery.table[min(max(int(np.floor(value + 0.5)), -128), 127) + 128]
-        for norm in (affine, second):
-            gain = int(norm.sign[channel]) * 2 ** int(norm.exponent[channel])
-            value = (gain * int(value) + int(norm.offset[channel])) / 2**norm.fraction_bits
-            out += not -128.5 <= value < 127.5
-            value = min(max(int(np.floor(value + 0.5)), -128), 127)
-    assert (found.pre_saturated, found.out_saturated) == (pre, out)
-    assert pre > 0
-    assert out > 0
-    assert (found.pre, found.out) == (12 * 4, 2 * 12 * 4)
-    assert found.columns == 12 * 4 * 8 * 4  # outputs, pixels, planes, cells
+def test_no_accumulator_needs_more_or_less_than_its_width():
+    net = intnets.random_net("sp", 1, adc_bits=5)
+    images = intnets.images(net, 3)
+    trace = intnets.golden_trace(net, images)
+    for each in ranges.measure(net, images):
+        for key, bits in (("acc", each.acc_bits), ("out", each.out_bits)):
+            values = trace[each.layer].get(key)
+            if values is not None:
+                assert np.array_equal(golden.saturate(values, bits), values)
+                assert not np.array_equal(golden.saturate(values, bits - 1), values)
 
 
 def test_widths():
     assert ranges.LayerRange(layer="a", acc_low=-128, acc_high=127).acc_bits == 8
     assert ranges.LayerRange(layer="a", acc_low=-129, acc_high=127).acc_bits == 9
     assert ranges.LayerRange(layer="a", acc_low=0, acc_high=128).acc_bits == 9
+    assert ranges.LayerRange(layer="a", out_low=-8, out_high=7).out_bits == 4
     assert ranges.LayerRange(layer="a", column_high=192).adc_bits == 8
+    never = ranges.LayerRange(layer="a")
+    assert never.adc_bits == 0
+    never.points["adc"].numbers = 1
+    assert never.adc_bits == 1
 
 
 @pytest.fixture
@@ -111,14 +145,25 @@ def test_the_command_prints_ranges(folder, capsys):
     found = json.loads(capsys.readouterr().out)
     expected = ranges.measure(intnet.read(folder), synthetic().test_images[:2].numpy())
     assert found["images"] == 2
-    assert found["layers"] == [dataclasses.asdict(each) for each in expected]
+    assert found["layers"] == json.loads(json.dumps([each.as_dict() for each in expected]))
+    stem = expected[0]
+    assert found["layers"][0]["acc_bits"] == stem.acc_bits
+    assert found["layers"][0]["points"]["pre"]["saturated"] == stem.points["pre"].saturated
     assert evaluate.main(line) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "psp_16_2, 2 test images"
-    assert lines[1].split()[:4] == ["layer", "accumulator", "bits", "column"]
-    stem = expected[0]
-    assert lines[2].split()[:3] == ["stem", f"{stem.acc_low}…{stem.acc_high}", str(stem.acc_bits)]
-    assert lines[-1].split()[-2:] == ["-", "-"]  # nothing follows the logits
+    rule = "% of the numbers that saturate, by point"
+    assert lines[0] == f"psp_16_2, 2 test images; {rule}"
+    head = ["layer", "accumulator", "bits", "column", "ADC", "out", "bits", *ranges.POINTS]
+    assert lines[1].split() == head
+    share = 100 * stem.points["pre"].saturated / stem.points["pre"].numbers
+    line = lines[2].split()
+    assert line[:3] == ["stem", f"{stem.acc_low}…{stem.acc_high}", str(stem.acc_bits)]
+    assert line[7:10] == ["-", "0.000", f"{share:.3f}"]  # the image is fetched as it is
+    names = [text.split()[0] for text in lines[2:-1]]
+    assert names == [each.layer for each in expected]
+    acc, adc = max(each.acc_bits for each in expected), max(each.adc_bits for each in expected)
+    last = f"needed: accumulators of {acc} bits, ADCs of {adc} (the network's: 8)"
+    assert lines[-1] == last
 
 
 def test_bad_input_is_one_line(tmp_path, folder, capsys):
