@@ -18,7 +18,7 @@ from model.augment import normalise
 from model.data import Dataset
 from model.evaluate import load_network
 from model.parallel import World
-from model.quantise import QuantNetwork, calibrate
+from model.quantise import calibrate, quantise
 from model.recipe import Recipe
 from model.state import Prepare
 
@@ -53,7 +53,7 @@ def begin(file: Path, recipe: Recipe, dataset: Dataset) -> tuple[Recipe, Prepare
     network, trained, data = load_network(file)
     if trained.quantize != "none":
         raise ParameterError(f"{file} must hold a float network, not {trained.quantize}")
-    for name in ("model", "form", "patch_size"):
+    for name in ("model", "form", "shortcut", "patch_size"):
         wanted, given = getattr(trained, name), getattr(recipe, name)
         if wanted != given:
             raise ParameterError(f"{name} must be {wanted} as in {file}, not {given}")
@@ -61,12 +61,13 @@ def begin(file: Path, recipe: Recipe, dataset: Dataset) -> tuple[Recipe, Prepare
         given = getattr(dataset, name)
         if value != (list(given) if isinstance(given, tuple) else given):
             raise ParameterError(f"{name} of the images must be {value} as in {file}, not {given}")
+    # What has no twin is told before there is a run.
+    twin = quantise(
+        network, scheme, image_size=dataset.image_size, mean=dataset.mean, std=dataset.std
+    )
     start = hashlib.sha256(file.read_bytes()).hexdigest()
 
     def prepare(_: nn.Module) -> nn.Module:
-        twin = QuantNetwork(
-            network, scheme, image_size=dataset.image_size, mean=dataset.mean, std=dataset.std
-        )
         chosen = dataset.train_images[:: -(-len(dataset.train_images) // IMAGES)].cpu()
         calibrate(twin, network, normalise(chosen, dataset.mean, dataset.std))
         return twin

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn import functional
 
 from hw.params import check_integer
 from model.crossbar_sum import ArrayShape, crossbar_sum
@@ -20,7 +21,7 @@ from model.gelu_table import gelu_table
 from model.intnet_layers import MAX_K, MIN_K
 from model.quant import Grid, best_exponents, to_grid, two_to
 
-__all__ = ["QuantConv", "QuantHead", "Scheme", "Stream", "StreamAdd", "TableGELU"]
+__all__ = ["QuantConv", "QuantHead", "Scheme", "Stream", "StreamAdd", "TableGELU", "batch_norm"]
 
 BIAS_BITS = 24
 """Of stem and head; their sums stay below 2^23 besides."""
@@ -96,7 +97,7 @@ class QuantConv(nn.Module):
     Parameters
     ----------
     conv : nn.Conv2d
-        Without padding. Its weights are copied.
+        Its weights are copied; its padding is of zeros.
     source : Grid
         On which it fetches.
     weight_bits : int
@@ -113,6 +114,7 @@ class QuantConv(nn.Module):
     ) -> None:  # fmt: skip
         super().__init__()
         self.weight_bits, self.array, self.stride = weight_bits, array, conv.stride[0]
+        self.padding = int(conv.padding[0])
         self.weight = nn.Parameter(conv.weight.detach().clone())
         self.bias = None if conv.bias is None else nn.Parameter(conv.bias.detach().clone())
         exponents = torch.zeros(len(conv.weight) if per_channel else 1, dtype=torch.int32)
@@ -123,6 +125,11 @@ class QuantConv(nn.Module):
     def source(self) -> Grid:
         """The grid on which it fetches."""
         return self._grids[0]
+
+    @property
+    def zero_point(self) -> int:
+        """Z: what the cells hold for a weight of 0."""
+        return 1 << (self.weight_bits - 1)
 
     @property
     def unit(self) -> torch.Tensor:
@@ -152,8 +159,11 @@ class QuantConv(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map [B, I, H, W] to accumulators [B, O, H', W']."""
         weight, bias = self.integers()
+        q = self.source(x) / self.source.step
+        if self.padding:
+            q = functional.pad(q, (self.padding,) * 4)
         acc = crossbar_sum(
-            self.source(x) / self.source.step, weight, act_bits=self.source.bits,
+            q, weight, act_bits=self.source.bits,
             weight_bits=self.weight_bits, array=self.array, stride=self.stride,
         )  # fmt: skip
         if bias is not None:
@@ -215,49 +225,55 @@ class TableGELU(nn.Module):
 
 
 class QuantHead(nn.Module):
-    """Pool, then a linear layer with batch norm folded into it: integer logits, as their values.
+    """Pool, then a linear layer: integer logits, as their values.
 
     Parameters
     ----------
-    norm : nn.BatchNorm2d
-        By its running statistics.
     linear : nn.Linear
     pixels : int
         Of a map. If they are no power of two, the rest of the mean goes into the weights.
+    source : Grid
+        Of the map.
     array : ArrayShape
     """
 
     BITS = 8
+    zero_point = 1 << (BITS - 1)
 
     weight_exponent: torch.Tensor
 
-    def __init__(self, norm: Any, linear: nn.Linear, pixels: int, array: ArrayShape) -> None:
+    def __init__(self, linear: nn.Linear, pixels: int, source: Grid, array: ArrayShape) -> None:
         super().__init__()
         self.array = array
-        with torch.no_grad():
-            gain = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
-            offset = norm.bias - norm.running_mean * gain
-            self.log2_pixels = pixels.bit_length() - 1
-            rest = (1 << self.log2_pixels) / pixels
-            self.weight = nn.Parameter(linear.weight * gain * rest)
-            self.bias = nn.Parameter(linear.bias + linear.weight @ offset)
+        self.log2_pixels = pixels.bit_length() - 1
+        self.rest = (1 << self.log2_pixels) / pixels
+        self.weight = nn.Parameter(linear.weight.detach() * self.rest)
+        self.bias = nn.Parameter(linear.bias.detach().clone())
         self.pool = Grid(self.BITS)
         self.register_buffer("weight_exponent", torch.zeros(1, dtype=torch.int32))
+        self._grids = (source,)
+
+    @property
+    def pool_shift(self) -> int:
+        """p: how many bits the pooled sum drops."""
+        return int(self.pool.exponent - self._grids[0].exponent) + self.log2_pixels
 
     @property
     def unit(self) -> torch.Tensor:
         """What a logit of 1 stands for: [1]."""
         return two_to(self.pool.exponent + self.weight_exponent)
 
-    def fit(self, features: torch.Tensor) -> None:
-        """Choose the exponents of pool and weights.
+    def fit(self, means: torch.Tensor) -> None:
+        """Choose the exponents of pool and weights, such that −7 ≤ p ≤ 23.
 
         Parameters
         ----------
-        features : torch.Tensor
-            [B, C, H, W], what the body gives.
+        means : torch.Tensor
+            [B, C], of maps like those that it pools.
         """
-        self.pool.fit(self._pooled(features))
+        self.pool.fit(means / self.rest)
+        finest = self._grids[0].exponent - self.log2_pixels
+        self.pool.exponent.clamp_(finest + MIN_K, finest + MAX_K)
         rows = self.weight.detach().reshape(1, -1)
         self.weight_exponent.copy_(best_exponents(rows, self.BITS))
 
@@ -265,8 +281,8 @@ class QuantHead(nn.Module):
         return x.sum((2, 3), dtype=torch.float64) * 2.0**-self.log2_pixels
 
     def integers(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return weights and bias as integers in float32."""
-        half = 1 << (self.BITS - 1)
+        """Return weights [O, I] and bias as integers in float32."""
+        half = self.zero_point
         step = two_to(self.weight_exponent)
         weight = to_grid(self.weight, step, -half, half - 1) / step
         return weight, _bias_integers(self.bias, self.unit)
@@ -280,6 +296,12 @@ class QuantHead(nn.Module):
             weight_bits=self.BITS, array=self.array,
         )[:, :, 0, 0]  # fmt: skip
         return ((acc + bias) * self.unit).float()
+
+
+def batch_norm(norm: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return gain and offset of each channel, by the running statistics of an nn.BatchNorm2d."""
+    gain = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
+    return gain, norm.bias - norm.running_mean * gain
 
 
 def _bias_integers(bias: torch.Tensor, unit: torch.Tensor) -> torch.Tensor:
