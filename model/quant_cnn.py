@@ -9,6 +9,7 @@ their own names.
 
 from __future__ import annotations
 
+import abc
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -46,8 +47,11 @@ class _QuantCNN(QuantNetwork):
 
     def _conv(self, conv: nn.Conv2d, source: Grid) -> QuantConv:
         """Return a convolution; the stem, which fetches pixels, has 8-bit weights."""
-        bits = 8 if source is self.pixels else self.scheme.weight_bits
-        return QuantConv(conv, source, weight_bits=bits, per_channel=True, array=self.scheme.array)
+        scheme, stem = self.scheme, source is self.pixels
+        return QuantConv(
+            conv, source, weight_bits=8 if stem else scheme.weight_bits,
+            per_channel=scheme.per_channel and not stem, array=scheme.array,
+        )  # fmt: skip
 
     def _layer(
         self, name: str, source: str, out: str, add_before_table: str | None = None
@@ -60,9 +64,9 @@ class _QuantCNN(QuantNetwork):
             conv=unit.conv, pre=unit.pre, table=unit.table, writer=unit, grid=unit.grid,
         )  # fmt: skip
 
+    @abc.abstractmethod
     def maps(self) -> Iterator[tuple[Grid, list[str]]]:
         """Yield each grid, and the float network's modules that give values of its map."""
-        raise NotImplementedError
 
     def watched(self, network: nn.Module) -> list[str]:
         """Return the names of the modules in `maps`."""
@@ -179,9 +183,8 @@ class QuantResNet(_QuantCNN):
             if not isinstance(block.projection, nn.Identity):
                 names.append(f"{name}.projection")
             names.append(name)
-        for grid, names in zip(self.streams, written.values(), strict=True):
-            assert isinstance(grid, Grid)
-            yield grid, names
+        streams: Any = self.streams
+        yield from zip(streams, written.values(), strict=True)
 
 
 class QuantVGG(_QuantCNN):

@@ -17,8 +17,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from model.power_norm import batch_norm
 from model.quant import Grid, to_grid
-from model.quant_layers import QuantConv, batch_norm
+from model.quant_layers import QuantConv
 from model.resnet import ConvNorm
 
 __all__ = ["QuantConvReLU", "Requantise", "Widen", "folded"]

@@ -21,10 +21,10 @@ from model.gelu_table import gelu_table
 from model.intnet_layers import MAX_K, MIN_K
 from model.quant import Grid, best_exponents, to_grid, two_to
 
-__all__ = ["QuantConv", "QuantHead", "Scheme", "Stream", "StreamAdd", "TableGELU", "batch_norm"]
+__all__ = ["QuantConv", "QuantHead", "Scheme", "Stream", "StreamAdd", "TableGELU"]
 
 BIAS_BITS = 24
-"""Of stem and head; their sums stay below 2^23 besides."""
+"""In float32, the sums stay below 2^23 besides."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -296,12 +296,6 @@ class QuantHead(nn.Module):
             weight_bits=self.BITS, array=self.array,
         )[:, :, 0, 0]  # fmt: skip
         return ((acc + bias) * self.unit).float()
-
-
-def batch_norm(norm: Any) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return gain and offset of each channel, by the running statistics of an nn.BatchNorm2d."""
-    gain = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
-    return gain, norm.bias - norm.running_mean * gain
 
 
 def _bias_integers(bias: torch.Tensor, unit: torch.Tensor) -> torch.Tensor:

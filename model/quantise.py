@@ -17,7 +17,7 @@ from torch import nn
 
 from hw.params import ParameterError
 from model.baselines import VGG
-from model.power_norm import PowerOfTwoNorm
+from model.power_norm import PowerOfTwoNorm, batch_norm
 from model.psp import PSP, SP, Add, PSPBlock
 from model.quant import MAX_EXPONENT, Grid
 from model.quant_cnn import QuantResNet, QuantVGG
@@ -28,7 +28,6 @@ from model.quant_layers import (
     Stream,
     StreamAdd,
     TableGELU,
-    batch_norm,
 )
 from model.quant_network import QUANTISABLE, QuantCrossbar, QuantNetwork, Seen
 from model.resnet import ResNet
@@ -175,7 +174,7 @@ def quantise(
         if isinstance(network, kinds):
             found: QuantNetwork = twin(network, scheme, image_size=image_size, mean=mean, std=std)
             return found
-    raise ParameterError(f"{QUANTISABLE}, not {type(network).__name__}")
+    raise ParameterError(f"{QUANTISABLE}, not {type(network).__name__.lstrip('_')}")
 
 
 @torch.no_grad()
