@@ -19,6 +19,8 @@ from hw.params import check_integer
 __all__ = ["ArrayShape", "crossbar_sum"]
 
 _FLOAT32_EXACT = 1 << 24
+_CACHED = 2048
+"""Pixels at a time, such that the sums of their columns stay in the processor's cache."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -58,21 +60,27 @@ class ArrayShape:
 def crossbar_sum(
     inputs: torch.Tensor,
     weights: torch.Tensor,
+    bias: torch.Tensor | None = None,
     *,
+    steps: tuple[torch.Tensor, torch.Tensor],
     act_bits: int,
     weight_bits: int,
     array: ArrayShape,
     stride: int = 1,
 ) -> torch.Tensor:
-    """Convolve integers as crossbars do; the gradient is the convolution's.
+    """Convolve as crossbars do; the gradient is the convolution's.
 
     Parameters
     ----------
     inputs : torch.Tensor
-        Integers in float32 [B, I, H, W], two's complement of ``act_bits``.
+        float32 [B, I, H, W], on a grid of ``act_bits``.
     weights : torch.Tensor
-        Integers in float32 [O, I, k, k], two's complement of ``weight_bits``; the cells hold them
-        with 2^(weight_bits−1) added.
+        float32 [O, I, k, k], on a grid of ``weight_bits``; the cells hold their integers with
+        2^(weight_bits−1) added.
+    bias : torch.Tensor
+        [O], multiples of the product of the steps, no larger than 2^23 of them.
+    steps : tuple of torch.Tensor
+        Powers of two, of the inputs' grid and of the weights': [] and [1] or [O].
     act_bits, weight_bits : int
     array : ArrayShape
     stride : int
@@ -80,46 +88,65 @@ def crossbar_sum(
     Returns
     -------
     torch.Tensor
-        Integers [B, O, H', W']: float32 where that is exact, with as much again for a bias; in
-        wide layers float64.
+        [B, O, H', W'], multiples of the product of the steps: float32 where that is exact, in wide
+        layers float64.
     """
     rows = weights[0].numel()
     # Saturating converters may take from the positive planes alone.
     largest = 1 << (weight_bits - 1) if array.lossless else 3 << (weight_bits - 1)
     if (rows << (act_bits - 1)) * largest > _FLOAT32_EXACT // 2:
         inputs, weights = inputs.double(), weights.double()
-    plain = functional.conv2d(inputs, weights, stride=stride)
+        bias = None if bias is None else bias.double()
+    found = functional.conv2d(inputs, weights, bias, stride)
     if array.lossless:
-        return plain
+        return found
     with torch.no_grad():
-        kernel = weights.shape[2]
-        # Rows are ordered (ky, kx, channel): [B, k·k·I, H'·W'].
-        q = functional.unfold(inputs, kernel, stride=stride)
-        q = q.unflatten(1, (-1, kernel * kernel)).transpose(1, 2).flatten(1, 2)
-        zero = 1 << (weight_bits - 1)
-        cells = (weights + zero).permute(0, 2, 3, 1).flatten(1)
-        seen = _converted(q, cells, act_bits, weight_bits, array)
-        seen -= zero * q.sum(1, keepdim=True)
-        lost = seen.view_as(plain) - plain
-    return plain + lost
+        input_step, weight_step = steps
+        q = _rows(inputs, weights.shape[2], stride) / input_step
+        codes = weights.permute(0, 2, 3, 1).flatten(1) / weight_step[:, None]
+        lost = _clipped(q, codes + (1 << (weight_bits - 1)), act_bits, weight_bits, array)
+        lost = lost.view(len(found), *found.shape[2:], -1).permute(0, 3, 1, 2)
+        lost = lost * (input_step * weight_step)[:, None, None]
+    return found - lost
 
 
-def _converted(
+def _rows(inputs: torch.Tensor, kernel: int, stride: int) -> torch.Tensor:
+    """Return what drives the wordlines, [B·H'·W', k·k·I], ordered (ky, kx, channel)."""
+    if kernel == 1:
+        return inputs[:, :, ::stride, ::stride].permute(0, 2, 3, 1).flatten(0, 2)
+    q = functional.unfold(inputs, kernel, stride=stride)  # [B, I·k·k, H'·W']
+    q = q.unflatten(1, (-1, kernel * kernel))
+    rows: torch.Tensor = q.permute(0, 3, 2, 1).reshape(-1, inputs.shape[1] * kernel * kernel)
+    return rows
+
+
+def _clipped(
     q: torch.Tensor, cells: torch.Tensor, act_bits: int, weight_bits: int, array: ArrayShape
 ) -> torch.Tensor:
-    """Return Σ ±2^bit Σ 2^low · ADC(column sum), the highest bit plane subtracted.
+    """Return Σ ±2^bit Σ 2^low · (column sum − ADC(column sum)), the highest plane subtracted.
 
-    ``q`` [B, R, L] and ``cells`` [O, R] hold integers, and so does the result [B, O, L].
+    ``q`` [N, R] and ``cells`` [O, R] hold integers, and so does the result [N, O].
     """
     ceiling, mask = (1 << array.adc_bits) - 1, (1 << array.cell_bits) - 1
-    total = q.new_zeros(len(q), len(cells), q.shape[2])
-    bits, codes = q.int(), cells.int()
+    # bfloat16 has all integers up to 256, and products of it are fast.
+    dtype = torch.bfloat16 if array.rows * mask <= 256 else torch.float32
+    lows = range(0, weight_bits, array.cell_bits)
+    # Columns are ordered (low, output); this adds those of an output up.
+    join = torch.cat([torch.eye(len(cells)) * 2**low for low in lows]).to(q)
+    total = torch.zeros(len(q), len(cells), dtype=q.dtype, device=q.device)
     for first in range(0, q.shape[1], array.rows):
         tile = slice(first, first + array.rows)
-        for bit in range(act_bits):
-            plane = ((bits[:, tile] >> bit) & 1).float()
-            sign = -1 if bit == act_bits - 1 else 1
-            for low in range(0, weight_bits, array.cell_bits):
-                column = ((codes[:, tile] >> low) & mask).float() @ plane
-                total += sign * 2 ** (bit + low) * column.clamp_(max=ceiling)
+        codes = cells[:, tile].int()
+        columns = torch.cat([codes >> low & mask for low in lows])
+        # What cannot exceed the ceiling even with all wordlines driven needs no look.
+        live = columns.sum(1) > ceiling
+        weights = columns[live].to(dtype).T
+        for part, lost in zip(q[:, tile].int().split(_CACHED), total.split(_CACHED), strict=True):
+            # Σ ±2^bit is −1, so `ceiling` makes max(sum, ceiling) what exceeds it.
+            over = torch.full((len(part), weights.shape[1]), float(ceiling), device=q.device)
+            for bit in range(act_bits):
+                sums = (part >> bit & 1).to(dtype) @ weights
+                sign = -1 if bit == act_bits - 1 else 1
+                over.add_(sums.clamp_(min=ceiling), alpha=sign * 2**bit)
+            lost += over.to(q.dtype) @ join[live]
     return total

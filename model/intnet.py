@@ -52,6 +52,7 @@ __all__ = [
     "SecondWrite",
     "SumPool",
     "digest",
+    "encode",
     "read",
     "write",
 ]
@@ -138,13 +139,21 @@ def write(folder: Path, net: IntNet) -> None:
     hw.cli.OutputError
         If the folder is occupied or cannot be written.
     """
-    text, tensors = _encode(net)
-    write_files(folder, {TENSOR_FILE: tensors, JSON_FILE: text}, owner=JSON_FILE)
+    write_files(folder, encode(net), owner=JSON_FILE)
+
+
+def encode(net: IntNet) -> dict[str, str | bytes]:
+    """Return the content of a network's two files, by their names."""
+    tensors: dict[str, np.ndarray] = {}
+    value = to_json(net, "", tensors)
+    data = safetensors.numpy.save(tensors)
+    value = _header(hashlib.sha256(data).hexdigest()) | value
+    return {TENSOR_FILE: data, JSON_FILE: json.dumps(value, indent=1) + "\n"}
 
 
 def digest(net: IntNet) -> str:
     """Return the sha256 of ``intnet.json``, hence of the whole network, in hexadecimal."""
-    return hashlib.sha256(_encode(net)[0].encode()).hexdigest()
+    return hashlib.sha256(str(encode(net)[JSON_FILE]).encode()).hexdigest()
 
 
 def read(folder: Path) -> IntNet:
@@ -185,14 +194,6 @@ def _header(sha256: str) -> dict[str, Any]:
         "directions": [direction.name for direction in Direction.moving()],
         "sha256": sha256,
     }
-
-
-def _encode(net: IntNet) -> tuple[str, bytes]:
-    tensors: dict[str, np.ndarray] = {}
-    value = to_json(net, "", tensors)
-    data = safetensors.numpy.save(tensors)
-    value = _header(hashlib.sha256(data).hexdigest()) | value
-    return json.dumps(value, indent=1) + "\n", data
 
 
 def _decode(text: bytes, data: bytes) -> IntNet:

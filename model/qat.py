@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Quantisation-aware training: how a run for integers begins, from a trained float network.
+"""Quantisation-aware training: how a run for integers begins, from a trained network.
 
 Everything else is `model.train`. The recipe names the float checkpoint by its sha256 and the images
 that choose the exponents are always the same ones, so a recipe still determines a run.
@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
@@ -18,23 +20,49 @@ from model.augment import normalise
 from model.data import Dataset
 from model.evaluate import load_network
 from model.parallel import World
+from model.quant_network import QuantNetwork
 from model.quantise import calibrate, quantise
 from model.recipe import Recipe
 from model.state import Prepare
 
-__all__ = ["begin", "check"]
+__all__ = ["DEFAULTS", "begin", "check", "recipe_from"]
 
 IMAGES = 512
 """Training images that choose the exponents: evenly spaced, since folders are sorted by class."""
 
 
-def begin(file: Path, recipe: Recipe, dataset: Dataset) -> tuple[Recipe, Prepare]:
-    """Return the recipe of a run that goes on from a float checkpoint, and what `train` prepares.
+DEFAULTS = {"epochs": 10, "rate": 0.001, "matrix_rate": 0.002}
+"""The tested recipe, where it differs from that of a float run."""
+_TAKEN = ("dataset", "form", "shortcut", "patch_size", "image_size")
+
+
+def recipe_from(file: Path, options: Mapping[str, Any]) -> Recipe:
+    """Return the recipe of a run that goes on from a checkpoint.
 
     Parameters
     ----------
     file : Path
-        ``model.safetensors`` of a float run.
+        ``model.safetensors`` of a run.
+    options : mapping
+        Fields that are asked for. Of the others, some are the checkpoint's and some `DEFAULTS`.
+
+    Raises
+    ------
+    ParameterError, model.checkpoint.CheckpointError
+    """
+    _, trained, _ = load_network(file)
+    taken = {name: getattr(trained, name) for name in _TAKEN}
+    return Recipe(**{**DEFAULTS, **taken, **options})
+
+
+def begin(file: Path, recipe: Recipe, dataset: Dataset) -> tuple[Recipe, Prepare]:
+    """Return the recipe of a run that goes on from a checkpoint, and what `train` prepares.
+
+    Parameters
+    ----------
+    file : Path
+        ``model.safetensors`` of a float run, or of one for the same integers: other converters
+        may look at them.
     recipe : Recipe
         Its ``start`` is filled in. It trains in float32 whatever it says: bfloat16 cannot hold
         the integers.
@@ -45,15 +73,17 @@ def begin(file: Path, recipe: Recipe, dataset: Dataset) -> tuple[Recipe, Prepare
     ------
     ParameterError, model.checkpoint.CheckpointError
         If the checkpoint is damaged or hostile, or holds another network, one for other images,
-        or integers already.
+        or integers of other widths.
     """
     scheme = recipe.scheme()
     if scheme is None:
         raise ParameterError("quantize must be int8 or int4 where --from is given, not 'none'")
     network, trained, data = load_network(file)
-    if trained.quantize != "none":
-        raise ParameterError(f"{file} must hold a float network, not {trained.quantize}")
-    for name in ("model", "form", "shortcut", "patch_size"):
+    integers = isinstance(network, QuantNetwork)
+    names = ["model", "form", "shortcut", "patch_size"]
+    if integers:
+        names += ["quantize", "stream_bits"]
+    for name in names:
         wanted, given = getattr(trained, name), getattr(recipe, name)
         if wanted != given:
             raise ParameterError(f"{name} must be {wanted} as in {file}, not {given}")
@@ -62,14 +92,17 @@ def begin(file: Path, recipe: Recipe, dataset: Dataset) -> tuple[Recipe, Prepare
         if value != (list(given) if isinstance(given, tuple) else given):
             raise ParameterError(f"{name} of the images must be {value} as in {file}, not {given}")
     # What has no twin is told before there is a run.
-    twin = quantise(
-        network, scheme, image_size=dataset.image_size, mean=dataset.mean, std=dataset.std
-    )
+    size = dataset.image_size
+    made = recipe.network(num_classes=dataset.num_classes, image_size=size) if integers else network
+    twin = quantise(made, scheme, image_size=size, mean=dataset.mean, std=dataset.std)
     start = hashlib.sha256(file.read_bytes()).hexdigest()
 
     def prepare(_: nn.Module) -> nn.Module:
-        chosen = dataset.train_images[:: -(-len(dataset.train_images) // IMAGES)].cpu()
-        calibrate(twin, network, normalise(chosen, dataset.mean, dataset.std))
+        if integers:
+            twin.load_state_dict(network.state_dict())
+        else:
+            chosen = dataset.train_images[:: -(-len(dataset.train_images) // IMAGES)].cpu()
+            calibrate(twin, network, normalise(chosen, dataset.mean, dataset.std))
         return twin
 
     return dataclasses.replace(recipe, start=start, precision="float32"), prepare

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import abc
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -49,7 +49,7 @@ class _QuantCNN(QuantNetwork):
         """Return a convolution; the stem, which fetches pixels, has 8-bit weights."""
         scheme, stem = self.scheme, source is self.pixels
         return QuantConv(
-            conv, source, weight_bits=8 if stem else scheme.weight_bits,
+            conv, source, rounds=False, weight_bits=8 if stem else scheme.weight_bits,
             per_channel=scheme.per_channel and not stem, array=scheme.array,
         )  # fmt: skip
 
@@ -72,7 +72,7 @@ class _QuantCNN(QuantNetwork):
         """Return the names of the modules in `maps`."""
         return [name for _, names in self.maps() for name in names]
 
-    def fit(self, seen: Seen, features: torch.Tensor) -> None:
+    def fit(self, seen: Seen, features: torch.Tensor, loss: Callable[[], float]) -> None:
         """Choose every exponent, as `QuantNetwork.fit` says."""
         for grid, names in self.maps():
             grid.fit(torch.cat([seen[name] for name in names]))
@@ -260,9 +260,9 @@ class QuantVGG(_QuantCNN):
             if isinstance(module, QuantConvReLU):
                 yield module.grid, [name]
 
-    def fit(self, seen: Seen, features: torch.Tensor) -> None:
+    def fit(self, seen: Seen, features: torch.Tensor, loss: Callable[[], float]) -> None:
         """Choose every exponent, as `QuantNetwork.fit` says."""
         if self.hidden is not None:
             # Of the float network, this is seen before its ReLU.
             seen = {**seen, "hidden": seen["hidden"].relu()}
-        super().fit(seen, features)
+        super().fit(seen, features, loss)

@@ -9,6 +9,7 @@ offset for each channel, back on the stream grid: docs/intnet.md, step by step.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -19,10 +20,12 @@ from hw.params import check_integer
 from model.crossbar_sum import ArrayShape, crossbar_sum
 from model.gelu_table import gelu_table
 from model.intnet_layers import MAX_K, MIN_K
-from model.quant import Grid, best_exponents, to_grid, two_to
+from model.quant import Grid, best_exponents, covering_exponents, to_grid, two_to
 
 __all__ = ["QuantConv", "QuantHead", "Scheme", "Stream", "StreamAdd", "TableGELU"]
 
+_FINER = 9
+"""Exponents, below the one that covers all values, that the stream tries."""
 BIAS_BITS = 24
 """In float32, the sums stay below 2^23 besides."""
 
@@ -65,16 +68,48 @@ class Stream(nn.Module):
     def __init__(self, scheme: Scheme) -> None:
         super().__init__()
         self.map = Grid(scheme.stream_bits)
-        self.fetch = Grid(scheme.act_bits)
+        equal = scheme.act_bits == scheme.stream_bits
+        self.coarse = None if equal else Grid(scheme.act_bits)
 
-    def fit(self, values: torch.Tensor) -> None:
-        """Choose both exponents; the fetch is at most 15 bits coarser, and never finer."""
-        self.map.fit(values)
-        if self.fetch.bits == self.map.bits:
-            self.fetch.exponent.copy_(self.map.exponent)
-        else:
-            self.fetch.fit(values)
-            self.fetch.exponent.clamp_(self.map.exponent, self.map.exponent + 15)
+    @property
+    def fetch(self) -> Grid:
+        """The grid on which the body fetches: the maps' own if it is as wide."""
+        return self.coarse or self.map
+
+    def fit(self, values: torch.Tensor, loss: Callable[[], float]) -> None:
+        """Choose both exponents by what the network makes of them.
+
+        Maps differ in size from layer to layer, and a few large values would decide alone by the
+        squared error. First both grids reach equally far; then the maps may reach further.
+
+        Parameters
+        ----------
+        values : torch.Tensor
+            float32 [N], of all maps.
+        loss : callable
+            Measures the network as it is.
+        """
+        wider = self.map.bits - self.fetch.bits
+        reach = int(covering_exponents(values[None], self.map.bits))
+
+        def place(exponent: int) -> None:
+            self.map.exponent.fill_(exponent)
+            if self.coarse:
+                self.coarse.exponent.fill_(exponent + wider)
+
+        _search(place, range(reach - _FINER, reach + 1), loss)
+        if self.coarse:
+            coarse = int(self.coarse.exponent)
+            _search(self.map.exponent.fill_, range(coarse - wider, coarse + 1), loss)
+
+
+def _search(place: Callable[[int], Any], exponents: range, loss: Callable[[], float]) -> None:
+    """Leave the exponent of the least loss in its place."""
+    losses = {}
+    for exponent in exponents:
+        place(exponent)
+        losses[exponent] = loss()
+    place(min(losses, key=losses.__getitem__))
 
 
 class StreamAdd(nn.Module):
@@ -100,6 +135,8 @@ class QuantConv(nn.Module):
         Its weights are copied; its padding is of zeros.
     source : Grid
         On which it fetches.
+    rounds : bool
+        Whether what comes in lies on a finer grid.
     weight_bits : int
     per_channel : bool
         A weight exponent for each output, instead of one.
@@ -109,10 +146,11 @@ class QuantConv(nn.Module):
     weight_exponent: torch.Tensor
 
     def __init__(
-        self, conv: nn.Conv2d, source: Grid, *, weight_bits: int, per_channel: bool,
-        array: ArrayShape,
+        self, conv: nn.Conv2d, source: Grid, *, rounds: bool, weight_bits: int,
+        per_channel: bool, array: ArrayShape,
     ) -> None:  # fmt: skip
         super().__init__()
+        self.rounds = rounds
         self.weight_bits, self.array, self.stride = weight_bits, array, conv.stride[0]
         self.padding = int(conv.padding[0])
         self.weight = nn.Parameter(conv.weight.detach().clone())
@@ -149,47 +187,49 @@ class QuantConv(nn.Module):
         finest = pre.exponent - self.source.exponent
         self.weight_exponent.clamp_(finest - MAX_K, finest - MIN_K)
 
-    def integers(self) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Return weights and bias as integers in float32."""
+    def rounded(self) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Return weights and bias on their grids."""
         half = 1 << (self.weight_bits - 1)
         step = two_to(self.weight_exponent)[:, None, None, None]
-        weight = to_grid(self.weight, step, -half, half - 1) / step
-        return weight, None if self.bias is None else _bias_integers(self.bias, self.unit)
+        weight = to_grid(self.weight, step, -half, half - 1)
+        return weight, None if self.bias is None else _rounded_bias(self.bias, self.unit)
+
+    def integers(self) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Return weights and bias as integers in float32."""
+        weight, bias = self.rounded()
+        weight = weight / two_to(self.weight_exponent)[:, None, None, None]
+        return weight, None if bias is None else bias / self.unit
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map [B, I, H, W] to accumulators [B, O, H', W']."""
-        weight, bias = self.integers()
-        q = self.source(x) / self.source.step
+        if self.rounds:
+            x = self.source(x)
         if self.padding:
-            q = functional.pad(q, (self.padding,) * 4)
-        acc = crossbar_sum(
-            q, weight, act_bits=self.source.bits,
-            weight_bits=self.weight_bits, array=self.array, stride=self.stride,
+            x = functional.pad(x, (self.padding,) * 4)
+        return crossbar_sum(
+            x, *self.rounded(), steps=(self.source.step, two_to(self.weight_exponent)),
+            act_bits=self.source.bits, weight_bits=self.weight_bits, array=self.array,
+            stride=self.stride,
         )  # fmt: skip
-        if bias is not None:
-            acc = acc + bias[:, None, None]
-        return acc * self.unit[:, None, None]
 
 
 class _Lookup(torch.autograd.Function):
-    """The table forward, GELU's derivative backward, and nothing where the table saturates."""
+    """One table forward, another one backward."""
 
     @staticmethod
     def forward(
-        ctx: Any, pre: torch.Tensor, step: torch.Tensor, table: torch.Tensor, act_step: torch.Tensor
+        ctx: Any, index: torch.Tensor, x: torch.Tensor, table: torch.Tensor, slopes: torch.Tensor
     ) -> torch.Tensor:
-        half = len(table) // 2
-        # Weights that are no numbers any more are told after the epoch.
-        index = (pre / step).nan_to_num_(0.0).int() + half
-        out = (table * act_step)[index]
-        ctx.save_for_backward(pre, out < (half - 1) * act_step)
-        return out
+        # Flat, since indexing with four dimensions takes ten times as long.
+        pixels = index.permute(0, 2, 3, 1)
+        flat = pixels.reshape(-1)
+        ctx.save_for_backward(slopes.index_select(0, flat).view(pixels.shape).permute(0, 3, 1, 2))
+        return table.index_select(0, flat).view(pixels.shape).permute(0, 3, 1, 2)
 
     @staticmethod
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        pre, inside = ctx.saved_tensors
-        moved: torch.Tensor = torch.ops.aten.gelu_backward(grad, pre)
-        return moved.mul_(inside), None, None, None
+        (slope,) = ctx.saved_tensors
+        return None, grad * slope, None, None
 
 
 class TableGELU(nn.Module):
@@ -217,10 +257,20 @@ class TableGELU(nn.Module):
         )
         self.table.copy_(torch.from_numpy(entries))
 
+    def slopes(self) -> torch.Tensor:
+        """Return GELU's derivative at each entry, and 0 where the table saturates."""
+        levels = torch.arange(self.pre.low, self.pre.high + 1, device=self.table.device)
+        moved: torch.Tensor = torch.ops.aten.gelu_backward(
+            (self.table < self.act.high).float(), levels * self.pre.step
+        )
+        return moved
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Map accumulators to their GELU, on the grid ``act``."""
+        """Map accumulators [B, C, H, W] to their GELU, on the grid ``act``."""
         pre = self.pre(x)
-        found: torch.Tensor = _Lookup.apply(pre, self.pre.step, self.table, self.act.step)
+        # Weights that are no numbers any more are told after the epoch.
+        index = (pre.detach() / self.pre.step).nan_to_num_(0.0).int() - self.pre.low
+        found: torch.Tensor = _Lookup.apply(index, pre, self.table * self.act.step, self.slopes())
         return found
 
 
@@ -280,24 +330,29 @@ class QuantHead(nn.Module):
     def _pooled(self, x: torch.Tensor) -> torch.Tensor:
         return x.sum((2, 3), dtype=torch.float64) * 2.0**-self.log2_pixels
 
+    def rounded(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return weights and bias on their grids."""
+        half = self.zero_point
+        weight = to_grid(self.weight, two_to(self.weight_exponent), -half, half - 1)
+        return weight, _rounded_bias(self.bias, self.unit)
+
     def integers(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Return weights [O, I] and bias as integers in float32."""
-        half = self.zero_point
-        step = two_to(self.weight_exponent)
-        weight = to_grid(self.weight, step, -half, half - 1) / step
-        return weight, _bias_integers(self.bias, self.unit)
+        weight, bias = self.rounded()
+        return weight / two_to(self.weight_exponent), bias / self.unit
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map [B, C, H, W] on the stream grid to logits [B, classes]."""
-        weight, bias = self.integers()
-        q = self.pool(self._pooled(x)) / self.pool.step
-        acc = crossbar_sum(
-            q[:, :, None, None], weight[:, :, None, None], act_bits=self.BITS,
+        weight, bias = self.rounded()
+        pooled = self.pool(self._pooled(x))
+        logits = crossbar_sum(
+            pooled[:, :, None, None], weight[:, :, None, None], bias,
+            steps=(self.pool.step, two_to(self.weight_exponent)), act_bits=self.BITS,
             weight_bits=self.BITS, array=self.array,
-        )[:, :, 0, 0]  # fmt: skip
-        return ((acc + bias) * self.unit).float()
+        )  # fmt: skip
+        return logits[:, :, 0, 0].float()
 
 
-def _bias_integers(bias: torch.Tensor, unit: torch.Tensor) -> torch.Tensor:
+def _rounded_bias(bias: torch.Tensor, unit: torch.Tensor) -> torch.Tensor:
     half = 1 << (BIAS_BITS - 1)
-    return to_grid(bias, unit, -half, half - 1) / unit
+    return to_grid(bias, unit, -half, half - 1)

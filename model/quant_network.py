@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -175,7 +175,7 @@ class QuantNetwork(nn.Module, abc.ABC):
         """Return the names of the float network's modules whose values `fit` wants."""
 
     @abc.abstractmethod
-    def fit(self, seen: Seen, features: torch.Tensor) -> None:
+    def fit(self, seen: Seen, features: torch.Tensor, loss: Callable[[], float]) -> None:
         """Choose every exponent.
 
         Parameters
@@ -184,4 +184,6 @@ class QuantNetwork(nn.Module, abc.ABC):
             What the modules of `watched` gave.
         features : torch.Tensor
             What `ENTRANCE` took, [B, C, H', W'] or its means [B, C].
+        loss : callable
+            Measures how far the twin, as it is, is from the float network.
         """

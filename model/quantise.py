@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import copy
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
 from torch import nn
+from torch.nn import functional
 
 from hw.params import ParameterError
 from model.baselines import VGG
@@ -38,6 +39,8 @@ __all__ = ["QuantIsotropic", "calibrate", "check_integers", "freeze_norms", "qua
 _KEPT = 1 << 14
 """Values kept of each observed tensor."""
 _BATCH = 64
+_SEARCHED = 128
+"""Images on which exponents of the stream are compared."""
 
 
 class QuantIsotropic(QuantNetwork):
@@ -88,7 +91,8 @@ class QuantIsotropic(QuantNetwork):
         gelu = TableGELU(scheme.act_bits)
         return nn.Sequential(
             QuantConv(
-                conv, source, weight_bits=scheme.weight_bits, per_channel=scheme.per_channel,
+                conv, source, rounds=source not in (self.pixels, self.stream.map),
+                weight_bits=scheme.weight_bits, per_channel=scheme.per_channel,
                 array=scheme.array,
             ),
             gelu,
@@ -131,23 +135,29 @@ class QuantIsotropic(QuantNetwork):
         """Return the names of all modules without children."""
         return [name for name, module in network.named_modules() if not list(module.children())]
 
-    def fit(self, seen: Seen, features: torch.Tensor) -> None:
+    def fit(self, seen: Seen, features: torch.Tensor, loss: Callable[[], float]) -> None:
         """Choose every exponent, as `QuantNetwork.fit` says."""
         writers = [
             name
             for name, module in self.named_modules()
             if isinstance(module, PowerOfTwoNorm | StreamAdd)
         ]
-        self.stream.fit(torch.cat([seen[name] for name in writers]))
-        conv: Any
-        gelu: Any
-        for name, (conv, gelu, _) in self.mixes():
+        mixes: dict[str, Any] = dict(self.mixes())
+        for name, (_, gelu, _) in mixes.items():
             gelu.fit(seen[f"{name}.0"], seen[f"{name}.1"])
-            conv.fit(gelu.pre)
-        for module in self.modules():
-            if isinstance(module, PowerOfTwoNorm):
-                module.fit()
-        self.head.fit(features.mean((2, 3), dtype=torch.float64))
+        means = features.mean((2, 3), dtype=torch.float64)
+
+        def fitted_loss() -> float:
+            for conv, gelu, _ in mixes.values():
+                conv.fit(gelu.pre)
+            for module in self.modules():
+                if isinstance(module, PowerOfTwoNorm):
+                    module.fit()
+            self.head.fit(means)
+            return loss()
+
+        self.stream.fit(torch.cat([seen[name] for name in writers]), fitted_loss)
+        fitted_loss()
 
 
 TWINS: dict[Any, Any] = {PSP | SP: QuantIsotropic, ResNet: QuantResNet, VGG: QuantVGG}
@@ -210,7 +220,16 @@ def calibrate(twin: QuantNetwork, network: nn.Module, images: torch.Tensor) -> N
         network(part)
     for hook in hooks:
         hook.remove()
-    twin.fit({name: torch.cat(parts) for name, parts in seen.items()}, torch.cat(features))
+    images = images[:: -(-len(images) // _SEARCHED)]
+    wanted = network(images).log_softmax(1)
+
+    def divergence() -> float:
+        found = twin(images).log_softmax(1)
+        return float(functional.kl_div(found, wanted, reduction="batchmean", log_target=True))
+
+    twin.eval()
+    values = {name: torch.cat(parts) for name, parts in seen.items()}
+    twin.fit(values, torch.cat(features), divergence)
 
 
 def freeze_norms(network: nn.Module) -> None:

@@ -15,6 +15,7 @@ model.train …`` trains the same with two processes. The folder holds
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import json
 import math
@@ -207,7 +208,7 @@ def _finish(state: State, recipe: Recipe, dataset: Dataset, file: Path) -> None:
 
 
 def options_parser() -> cli.Parser:
-    """Return the command line: every field of the recipe is an option."""
+    """Return the command line: every field of the recipe is an option, there if it is given."""
     parser = cli.Parser(PROGRAM, "Train a network.")
     fields = {field.name: field for field in dataclasses.fields(Recipe)}
     del fields["start"]  # it follows from --from
@@ -217,7 +218,7 @@ def options_parser() -> cli.Parser:
     parser.add_argument("--resume", action="store_true", help="go on where the folder's run was")
     parser.add_argument(
         "--from", type=Path, dest="source", metavar="CKPT",
-        help="float model.safetensors that --quantize goes on from",
+        help="model.safetensors that --quantize goes on from: its data set, form and sizes too",
     )  # fmt: skip
     parser.add_argument("--compile", action="store_true", help="torch.compile: pays on a GPU")
     parser.add_argument("--tensorboard", action="store_true", help="write event files too")
@@ -226,7 +227,7 @@ def options_parser() -> cli.Parser:
     for name, field in fields.items():
         kind = type(field.default)
         group.add_argument(
-            f"--{name.replace('_', '-')}", type=kind, default=field.default,
+            f"--{name.replace('_', '-')}", type=kind, default=argparse.SUPPRESS,
             choices=field.metadata.get("choices"), help=_help(field),
             metavar=None if "choices" in field.metadata else kind.__name__.upper(),
         )  # fmt: skip
@@ -234,11 +235,13 @@ def options_parser() -> cli.Parser:
 
 
 def _help(field: dataclasses.Field[Any]) -> str:
-    """Return what an option is for, and its range."""
-    if "range" not in field.metadata:
-        return str(field.metadata["help"])
-    low, high = field.metadata["range"]
-    return f"{field.metadata['help']}; {low:g} to {high:g}"
+    """Return what an option is for, its range, and its default."""
+    text = str(field.metadata["help"])
+    if "range" in field.metadata:
+        low, high = field.metadata["range"]
+        text += f"; {low:g} to {high:g}"
+    other = f"; with --from {qat.DEFAULTS[field.name]}" if field.name in qat.DEFAULTS else ""
+    return f"{text} (default: {field.default}{other})"
 
 
 def _make_folder(out: Path) -> None:
@@ -262,7 +265,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     out, data, compiled = options.pop("out"), options.pop("data"), options.pop("compile")
     as_json, source, prepare = options.pop("json"), options.pop("source"), None
     try:
-        recipe = Recipe(**options)
+        recipe = qat.recipe_from(source, options) if source else Recipe(**options)
         with join() as world:
             dataset = load(recipe.dataset, data, world.device, image_size=recipe.image_size)
             if source:

@@ -4,8 +4,8 @@
     python -m scripts.accuracy build/psp_64_4 --hardware "2 cores of an AMD EPYC"
 
 evaluates the finished runs named (the same recipe with other seeds counts as one row), replaces
-that row in ``docs/results/accuracy.json``, and writes the table anew. Without runs it only writes
-the table. What was never run stays empty.
+that row in ``docs/results/accuracy.json``, and writes the tables of the README and of
+``docs/training.md`` anew. Without runs it only writes the tables. What was never run stays empty.
 """
 
 from __future__ import annotations
@@ -22,8 +22,10 @@ from hw import cli
 from hw.params import ParameterError
 from model import checkpoint
 from model.data import DataError, load
-from model.evaluate import accuracy, load_network
+from model.evaluate import accuracy, integer_accuracy, load_network
+from model.export import export
 from model.journal import LOG
+from model.quantise import QuantNetwork
 from model.train import FINAL
 from scripts.tables import insert
 
@@ -34,15 +36,18 @@ ROOT = Path(__file__).parent.parent
 PAPER = ROOT / "docs/results/paper.json"
 RESULTS = ROOT / "docs/results/accuracy.json"
 PRECISIONS = ("float", "int8", "int4")
+LOSSLESS = 8
+"""Bits of a converter that never saturates: 64 rows of 2-bit cells reach 192."""
 
 
 def measure(runs: Sequence[Path], data: Path, hardware: str) -> dict[str, Any]:
-    """Evaluate finished runs of one recipe, and return their row.
+    """Evaluate finished runs of one recipe, and return their row; integers by their executor.
 
     Parameters
     ----------
     runs : sequence of Path
-        Folders of `model.train`; recipes equal but for the seed.
+        Folders of `model.train`; recipes equal but for the seed and the checkpoint that a run
+        for integers went on from.
     data : Path
         Folder of the data sets.
     hardware : str
@@ -59,13 +64,17 @@ def measure(runs: Sequence[Path], data: Path, hardware: str) -> dict[str, Any]:
     for run in runs:
         network, loaded, _ = load_network(run / FINAL)
         recipe = dataclasses.asdict(loaded)
-        seed = str(recipe.pop("seed"))
+        seed, _ = str(recipe.pop("seed")), recipe.pop("start")
         if recipe != (common := common or recipe) or seed in seeds:
             raise checkpoint.CheckpointError(
                 f"{run} must be of the first run's recipe with a seed of its own, not {seed}"
             )
         dataset = load(loaded.dataset, data, image_size=loaded.image_size)
-        seeds[seed] = round(100 * accuracy(network, dataset), 2)
+        if isinstance(network, QuantNetwork):
+            found = integer_accuracy(export(network, loaded.model), dataset)
+        else:
+            found = accuracy(network, dataset)
+        seeds[seed] = round(100 * found, 2)
         try:
             lines = (run / LOG).read_text(encoding="utf-8").splitlines()
             seconds.append(sum(json.loads(line)["seconds"] for line in lines))
@@ -77,7 +86,7 @@ def measure(runs: Sequence[Path], data: Path, hardware: str) -> dict[str, Any]:
     return {
         "model": common["model"],
         "dataset": common["dataset"],
-        "precision": "float",
+        "precision": "float" if loaded.quantize == "none" else loaded.quantize,
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
         "mean": round(statistics.mean(values), 2),
         "deviation": round(statistics.stdev(values), 2) if len(values) > 1 else None,
@@ -89,40 +98,57 @@ def measure(runs: Sequence[Path], data: Path, hardware: str) -> dict[str, Any]:
     }
 
 
-def _cell(paper: float | None, row: Mapping[str, Any] | None) -> str:
-    """Return one figure as ours beside the paper's."""
-    ours = "–" if row is None else f"**{row['mean']:.2f}**"
-    if row is not None and row["deviation"] is not None:
-        ours += f" ± {row['deviation']:.2f}"
-    return f"{ours} | {'' if paper is None else f'{paper:.2f}'}"
+def _key(row: Mapping[str, Any]) -> tuple[str, str, str, int]:
+    """Return what a row is of; there is one of each."""
+    return row["dataset"], row["model"], row["precision"], row["recipe"]["adc_bits"]
+
+
+def _figure(row: Mapping[str, Any]) -> str:
+    deviation = "" if row["deviation"] is None else f" ± {row['deviation']:.2f}"
+    return f"**{row['mean']:.2f}**{deviation}"
+
+
+def _runs(row: Mapping[str, Any]) -> str:
+    return (
+        f"{len(row['seeds'])} × {row['epochs']} epochs, "
+        f"{row['minutes_a_run']:.0f} min of training on {row['hardware']}"
+    )
 
 
 def table(paper: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return the table in Markdown: every network of the paper, and every one that was run."""
-    ours = {(row["dataset"], row["model"], row["precision"]): row for row in rows}
+    """Return the table in Markdown: every network of the paper, and every one that was run.
+
+    Integers are those with lossless converters; see `converters_table`.
+    """
+    ours = {_key(row)[:3]: row for row in rows if row["recipe"]["adc_bits"] == LOSSLESS}
     theirs = {(row["dataset"], row["model"]): row for row in paper}
-    names = list(theirs)
-    names = [key[:2] for key in ours if key[:2] not in theirs] + names
+    names = [key[:2] for key in ours if key[:2] not in theirs] + list(theirs)
     lines = [
         "| data | network | FP32 | paper | INT8 | paper | INT4 | paper | runs |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for dataset, model in sorted(dict.fromkeys(names), key=lambda key: key[0]):
-        figures = [
-            _cell(
-                theirs.get((dataset, model), {}).get(precision),
-                ours.get((dataset, model, precision)),
-            )
-            for precision in PRECISIONS
-        ]
-        runs = [
-            f"{len(row['seeds'])} × {row['epochs']} epochs, "
-            f"{row['minutes_a_run']:.0f} min of training on {row['hardware']}"
-            for precision in PRECISIONS
-            if (row := ours.get((dataset, model, precision)))
-        ]
+        cells, runs = [], []
+        for precision in PRECISIONS:
+            row = ours.get((dataset, model, precision))
+            figure = theirs.get((dataset, model), {}).get(precision)
+            cells.append("–" if row is None else _figure(row))
+            cells.append("" if figure is None else f"{figure:.2f}")
+            if row:
+                runs.append(_runs(row))
         note = "; ".join(runs) or "not run"
-        lines.append(f"| {dataset} | {model} | {' | '.join(figures)} | {note} |")
+        lines.append(f"| {dataset} | {model} | {' | '.join(cells)} | {note} |")
+    return "\n".join(lines)
+
+
+def converters_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return the table in Markdown of what saturating converters cost."""
+    lines = ["| network | ADC, bits | accuracy | runs |", "|---|---|---|---|"]
+    for row in sorted(rows, key=_key, reverse=True):
+        if row["precision"] != "float":
+            name = f"{row['model']}, {row['precision'].upper()}"
+            bits = row["recipe"]["adc_bits"]
+            lines.append(f"| {name} | {bits} | {_figure(row)} | {_runs(row)} |")
     return "\n".join(lines)
 
 
@@ -143,13 +169,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.runs:
             new = measure(options.runs, options.data, options.hardware)
-            identity = ("model", "dataset", "precision")
-            rows = [row for row in rows if any(row[key] != new[key] for key in identity)]
-            rows = sorted([*rows, new], key=lambda row: [row[key] for key in identity])
+            rows = sorted([new, *(row for row in rows if _key(row) != _key(new))], key=_key)
             text = json.dumps({"rows": rows}, indent=1, ensure_ascii=False)
             checkpoint.replace(RESULTS, (text + "\n").encode())
         paper = json.loads(PAPER.read_text(encoding="utf-8"))["rows"]
         insert(ROOT / "README.md", "accuracy", table(paper, rows))
+        insert(ROOT / "docs/training.md", "converters", converters_table(rows))
     except (ParameterError, DataError, checkpoint.CheckpointError) as error:
         cli.bad_input(PROGRAM, error)
     except OSError as error:

@@ -78,6 +78,9 @@ def test_zeros_have_an_exponent():
     assert best_exponents(torch.zeros(2, 5), 8).abs().max() <= 64
 
 
+UNITS = torch.ones(()), torch.ones(1)
+
+
 @pytest.mark.parametrize("adc_bits", [4, 5, 8])
 @pytest.mark.parametrize(("kernel", "stride"), [(1, 1), (2, 2)])
 def test_crossbar_sum_is_golden(adc_bits, kernel, stride):
@@ -86,7 +89,7 @@ def test_crossbar_sum_is_golden(adc_bits, kernel, stride):
     w = source.integers(-128, 128, (7, 20, kernel, kernel))
     found = crossbar_sum(
         torch.from_numpy(q).float(), torch.from_numpy(w).float(), act_bits=8, weight_bits=8,
-        array=ArrayShape(rows=16, adc_bits=adc_bits), stride=stride,
+        array=ArrayShape(rows=16, adc_bits=adc_bits), stride=stride, steps=UNITS,
     )  # fmt: skip
     rows = golden.patches(q, kernel, stride, 0)
     expected = golden.accumulate(
@@ -103,7 +106,8 @@ def test_gradients_of_a_saturating_crossbar_are_the_convolutions():
         q = torch.randint(-8, 8, (2, 20, 3, 3)).float().requires_grad_()
         w = torch.randint(-8, 8, (5, 20, 1, 1)).float().requires_grad_()
         array = ArrayShape(rows=16, adc_bits=adc_bits)
-        crossbar_sum(q, w, act_bits=4, weight_bits=4, array=array).square().sum().backward()
+        found = crossbar_sum(q, w, steps=UNITS, act_bits=4, weight_bits=4, array=array)
+        found.square().sum().backward()
         grads.append(q.grad)
     assert not torch.equal(*grads)  # the outer derivative sees what was clipped
     assert all(bool(grad.abs().sum() > 0) for grad in grads)
@@ -113,12 +117,12 @@ def test_the_table_bends_gradients_as_gelu_does():
     gelu = TableGELU(8)
     values = torch.randn(1000) * 2
     gelu.fit(values, nn.functional.gelu(values))
-    x = torch.linspace(-3, 2, 50, requires_grad=True)
+    x = torch.linspace(-3, 2, 50)[None, None, None].requires_grad_()
     gelu(x).sum().backward()
     y = gelu.pre(x.detach()).requires_grad_()
     nn.functional.gelu(y).sum().backward()
     assert torch.equal(x.grad, y.grad)
-    far = torch.full((1,), 100.0, requires_grad=True)
+    far = torch.full((1, 1, 1, 1), 100.0, requires_grad=True)
     gelu(far).sum().backward()
     assert far.grad.item() == 0
 
@@ -284,9 +288,34 @@ def test_other_images_are_refused(file):
         qat.begin(file, INT8, other)
 
 
-def test_integers_are_no_beginning(trained, data):
-    with pytest.raises(ParameterError, match=r"^\S+ must hold a float network, not int8$"):
-        qat.begin(trained[1], INT8, data)
+def test_integers_go_on_with_other_converters(trained, data):
+    state, final = trained
+    recipe, prepare = qat.begin(final, dataclasses.replace(INT8, adc_bits=5), data)
+    twin = prepare(recipe.network(num_classes=10, image_size=16))
+    assert twin.scheme.array.adc_bits == 5
+    before, after = state.mean.state_dict(), twin.state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"quantize": "int4"}, r"quantize must be int8 as in \S+, not int4"),
+        ({"stream_bits": 12}, r"stream_bits must be 8 as in \S+, not 12"),
+    ],
+)
+def test_integers_keep_their_widths(trained, data, change, message):
+    with pytest.raises(ParameterError, match=f"^{message}$"):
+        qat.begin(trained[1], dataclasses.replace(INT8, **change), data)
+
+
+def test_what_a_run_takes_over(file):
+    recipe = qat.recipe_from(file, {"model": "psp_12_1", "quantize": "int8", "rate": 0.5})
+    found = dataclasses.asdict(recipe)
+    assert {found[name] for name in ("dataset", "form")} == {"synthetic", "skip_before_shift"}
+    assert (recipe.rate, recipe.matrix_rate, recipe.batch_size) == (0.5, 0.002, 128)
+    asked = qat.recipe_from(file, {"model": "psp_12_1", "form": "residual", "epochs": 3})
+    assert (asked.form, asked.epochs) == ("residual", 3)  # begin refuses another form
 
 
 BEGINNING = r"a run for integers, and no other, must begin from a checkpoint \(--from\), not "

@@ -195,7 +195,12 @@ def test_the_border_is_a_grey_pixel():
 def test_the_sum_is_saturated_once():
     grid = Grid(8)
     conv = QuantConv(
-        nn.Conv2d(1, 1, 1, bias=False), grid, weight_bits=8, per_channel=False, array=ArrayShape()
+        nn.Conv2d(1, 1, 1, bias=False),
+        grid,
+        rounds=False,
+        weight_bits=8,
+        per_channel=False,
+        array=ArrayShape(),
     )
     unit = QuantConvReLU(conv, grid)
     with torch.no_grad():
@@ -207,7 +212,12 @@ def test_the_sum_is_saturated_once():
 def test_relu_passes_gradients_of_what_it_keeps():
     grid = Grid(4)
     conv = QuantConv(
-        nn.Conv2d(1, 1, 1, bias=False), grid, weight_bits=4, per_channel=False, array=ArrayShape()
+        nn.Conv2d(1, 1, 1, bias=False),
+        grid,
+        rounds=False,
+        weight_bits=4,
+        per_channel=False,
+        array=ArrayShape(),
     )
     unit = QuantConvReLU(conv, grid)
     with torch.no_grad():

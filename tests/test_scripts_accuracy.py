@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from model import intnet, qat
 from model.checkpoint import CheckpointError
 from model.data import synthetic
-from model.evaluate import accuracy, load_network
+from model.evaluate import accuracy, integer_accuracy, load_network
+from model.export import export
 from model.journal import LOG
 from model.layers import layer_shapes
 from model.recipe import Recipe
@@ -49,6 +51,29 @@ def test_one_run_has_no_deviation(runs):
     assert record.measure(runs[:1], Path("unused"), "a desk")["deviation"] is None
 
 
+@pytest.fixture(scope="module")
+def integers(runs, tmp_path_factory):
+    """A run for integers, with saturating converters."""
+    out = tmp_path_factory.mktemp("int8")
+    options = {"model": "psp_12_1", "quantize": "int8", "epochs": 1, "adc_bits": 4}
+    recipe, prepare = qat.begin(
+        runs[0] / FINAL, qat.recipe_from(runs[0] / FINAL, options), synthetic()
+    )
+    train(recipe, synthetic(), out, prepare=prepare)
+    return out
+
+
+def test_integers_have_a_row_of_their_own(integers):
+    row = record.measure([integers], Path("unused"), "a desk")
+    net = export(load_network(integers / FINAL)[0], "psp_12_1")
+    assert row["mean"] == round(100 * integer_accuracy(net, synthetic()), 2)
+    assert (row["precision"], row["recipe"]["adc_bits"]) == ("int8", 4)
+    assert "start" not in row["recipe"]  # it differs from seed to seed
+    assert "**" not in record.table([], [row])  # which is of lossless converters
+    line = record.converters_table([row]).splitlines()[2]
+    assert line.startswith(f"| psp_12_1, INT8 | 4 | **{row['mean']:.2f}** | 1 × 1 epochs, ")
+
+
 @pytest.mark.parametrize("pair", [(0, 2), (0, 0)])
 def test_runs_that_do_not_belong_together_are_refused(runs, pair):
     message = f"^{runs[pair[1]]} must be of the first run's recipe with a seed of its own, not"
@@ -59,7 +84,7 @@ def test_runs_that_do_not_belong_together_are_refused(runs, pair):
 def test_the_table_shows_what_was_not_run():
     row = {"model": "psp_128_8", "dataset": "cifar10", "precision": "float", "mean": 93.1,
            "deviation": 0.15, "seeds": {"0": 93.0, "1": 93.2}, "epochs": 200,
-           "hardware": "a desk", "minutes_a_run": 9.6}  # fmt: skip
+           "hardware": "a desk", "minutes_a_run": 9.6, "recipe": {"adc_bits": 8}}  # fmt: skip
     lines = record.table(PAPER, [row]).splitlines()
     assert "| cifar10 | psp_128_8 | **93.10** ± 0.15 | 92.97 | – |  | – |  | " in lines[7]
     assert lines[7].endswith("| 2 × 200 epochs, 10 min of training on a desk |")
@@ -90,6 +115,32 @@ def test_a_finished_run_goes_into_the_zoo(runs, tmp_path, capsys):
     line = "`python -m model.train psp_12_1 --dataset synthetic --epochs 1 --rate 0.02 --seed 2`"
     assert line in text
     assert (tmp_path / "docs/results/psp_12_1.svg").read_bytes().startswith(b"<?xml")
+
+
+def test_integers_go_into_the_zoo_with_their_network(runs, integers, tmp_path):
+    for folder in ("docs/results", "model/zoo"):
+        (tmp_path / folder).mkdir(parents=True)
+    for run in (runs[0], integers):
+        assert zoo.main([str(run), "--hardware", "a desk", "--root", str(tmp_path)]) == 0
+    name = "psp_12_1_int8_adc4"
+    net = intnet.read(tmp_path / "model/zoo" / name)
+    assert net.adc_bits == 4
+    text = (tmp_path / f"model/zoo/{name}.md").read_text()
+    assert intnet.digest(net) in text
+    assert "--quantize int8 --adc-bits 4 --from model/zoo/psp_12_1.safetensors`" in text
+
+
+def test_integers_that_are_not_pytorchs_do_not(integers, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(zoo, "export", lambda network, name: one_bit_off(export(network, name)))
+    code = zoo.main([str(integers), "--hardware", "a desk", "--root", str(tmp_path)])
+    assert code == 1
+    assert "must be" in capsys.readouterr().err
+    assert not any(tmp_path.iterdir())
+
+
+def one_bit_off(net):
+    net.layers[0].weights[0, 0] ^= 1
+    return net
 
 
 def test_an_unfinished_run_does_not(runs, tmp_path, capsys):
