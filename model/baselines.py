@@ -44,10 +44,10 @@ from model.layers import (
 )
 from model.resnet import ConvNorm, ResNet
 
-__all__ = ["create_baseline"]
+__all__ = ["VGG", "create_baseline"]
 
 
-class _VGG(nn.Module):
+class VGG(nn.Module):
     """Stages of 3×3 convolutions, each ended by 2×2 max pooling; VGG8 has a hidden layer."""
 
     def __init__(self, name: str, num_classes: int, image_size: int) -> None:
@@ -213,7 +213,7 @@ def create_baseline(
     layer_shapes(name, num_classes=num_classes, image_size=image_size, shortcut=shortcut)
     net: nn.Module
     if name in VGG_STAGES:
-        net = _VGG(name, num_classes, image_size)
+        net = VGG(name, num_classes, image_size)
     elif name == "densenet40_12":
         net = _DenseNet(num_classes)
     elif name == "mobilenetv1":

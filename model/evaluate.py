@@ -18,7 +18,8 @@ from hw.params import ParameterError
 from model import checkpoint, fast_executor, intnet, ranges
 from model.data import DataError, Dataset, load, normalise
 from model.intnet import IntNet
-from model.quantise import QuantNetwork, check_integers
+from model.quant_network import QuantNetwork
+from model.quantise import check_integers, quantise
 from model.recipe import Recipe
 
 __all__ = ["accuracy", "integer_accuracy", "load_network", "main"]
@@ -75,7 +76,7 @@ def load_network(file: Path) -> tuple[nn.Module, Recipe, dict[str, Any]]:
         network = recipe.network(num_classes=data["num_classes"], image_size=data["image_size"])
         if scheme := recipe.scheme():
             size, mean, std = (data[key] for key in ("image_size", "mean", "std"))
-            network = QuantNetwork(network, scheme, image_size=size, mean=mean, std=std)
+            network = quantise(network, scheme, image_size=size, mean=mean, std=std)
     given = checkpoint.match(network.state_dict(), tensors, "model.")
     network.load_state_dict(given, assign=True)
     if isinstance(network, QuantNetwork):

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +24,20 @@ from model import agreement, intnet, onnx_export
 from model.checkpoint import CheckpointError
 from model.data import DataError, load
 from model.evaluate import load_network
-from model.intnet import Affine, Crossbar, IntNet, Map, Operand, Periphery, SecondWrite, SumPool
+from model.intnet import (
+    Affine,
+    Crossbar,
+    IntNet,
+    Map,
+    MaxPool,
+    Operand,
+    Periphery,
+    SecondWrite,
+    SumPool,
+)
 from model.power_norm import PowerOfTwoNorm
-from model.quantise import QuantNetwork
-from model.schedule import IMAGE, Step
+from model.quant_network import QuantCrossbar, QuantMaxPool, QuantNetwork
+from model.schedule import IMAGE
 from model.verify import MismatchError, pytorch
 
 __all__ = ["export", "main"]
@@ -51,39 +61,32 @@ def export(network: QuantNetwork, name: str) -> IntNet:
     model.intnet.IntNetError
         If a number leaves its range of ``docs/intnet.md``.
     """
-    stream, head, array = network.stream, network.head, network.scheme.array
-    steps = network.steps()
+    head, array = network.head, network.scheme.array
     side = network.image_size
     maps = {IMAGE: Map(channels=3, height=side, width=side, bits=8, exponent=_int(network.pixels))}
-    stem: Any = network.stem[0]
-    width, side = len(stem.weight), side // stem.stride
-    feature = Map(
-        channels=width, height=side, width=side, bits=stream.map.bits, exponent=_int(stream.map)
-    )
     layers: list[intnet.Layer] = []
-    norms = network.second_norms()
     with torch.no_grad():
-        for step in steps:
-            second = norms.pop(0) if step.second else None
-            layers.append(_crossbar(network, step, second))
-            maps |= dict.fromkeys(filter(None, (step.out, step.second)), feature)
-        p = _int(head.pool) - _int(stream.map) + head.log2_pixels
-        layers.append(SumPool(name="pool", source=steps[-1].out, out=POOLED, p=p))
+        for quantised in network.layers():
+            layer, out = _layer(quantised, maps, network.stream_bits)
+            layers.append(layer)
+            maps |= dict.fromkeys(quantised.written, out)
+        layers.append(SumPool(name="pool", source=layer.out, out=POOLED, p=head.pool_shift))
         weight, bias = head.integers()
         layers.append(
             Crossbar(
                 name="head", operands=(Operand(POOLED),), out=LOGITS, kernel=1, stride=1, padding=0,
-                act_bits=head.BITS, **_cells(weight[:, :, None, None], bias, head.BITS),
+                act_bits=head.BITS,
+                **_cells(weight[:, :, None, None], bias, head.BITS, head.zero_point),
             )
         )  # fmt: skip
         maps[POOLED] = Map(
-            channels=width, height=1, width=1, bits=head.BITS, exponent=_int(head.pool)
+            channels=weight.shape[1], height=1, width=1, bits=head.BITS, exponent=_int(head.pool)
         )
         exponent = _int(head.pool) + int(head.weight_exponent)
         maps[LOGITS] = Map(channels=len(weight), height=1, width=1, bits=32, exponent=exponent)
     return IntNet(
         name=name, array_rows=array.rows, cell_bits=array.cell_bits, adc_bits=array.adc_bits,
-        stream_bits=stream.map.bits, fetch_shift=_int(stream.fetch) - _int(stream.map),
+        stream_bits=network.stream_bits, fetch_shift=network.fetch_shift,
         input=IMAGE, maps=maps, layers=tuple(layers),
     )  # fmt: skip
 
@@ -92,35 +95,58 @@ def _int(grid: Any) -> int:
     return int(grid.exponent)
 
 
-def _crossbar(network: QuantNetwork, step: Step, second: PowerOfTwoNorm | None) -> Crossbar:
-    conv: Any
-    gelu: Any
-    norm: Any
-    conv, gelu, norm = network.get_submodule(step.name)  # type: ignore[misc]
+def _layer(
+    quantised: QuantCrossbar | QuantMaxPool, maps: Mapping[str, Map], bits: int
+) -> tuple[Crossbar | MaxPool, Map]:
+    """Return a layer, and what the maps that it writes are like."""
+    given = maps[quantised.source]
+    layer: Crossbar | MaxPool
+    if isinstance(quantised, QuantCrossbar):
+        layer = _crossbar(quantised)
+        channels = layer.outputs
+        side = (given.height + 2 * layer.padding - layer.kernel) // layer.stride + 1
+    else:
+        layer = MaxPool(
+            name=quantised.name, source=quantised.source, out=quantised.written[0],
+            window=quantised.window,
+        )  # fmt: skip
+        channels, side = given.channels, given.height // layer.window
+    exponent = _int(quantised.grid)
+    return layer, Map(channels=channels, height=side, width=side, bits=bits, exponent=exponent)
+
+
+def _crossbar(layer: QuantCrossbar) -> Crossbar:
+    step, conv = layer.step, layer.conv
     weight, bias = conv.integers()
-    k = _int(gelu.pre) - _int(conv.source) - conv.weight_exponent
+    k = _int(layer.pre) - _int(conv.source) - conv.weight_exponent
     return Crossbar(
         name=step.name,
         operands=step.operands,
         out=step.out,
         kernel=weight.shape[2],
         stride=conv.stride,
-        padding=0,
+        padding=conv.padding,
         act_bits=conv.source.bits,
-        **_cells(weight, bias, conv.weight_bits),
+        **_cells(weight, bias, conv.weight_bits, conv.zero_point),
         periphery=Periphery(
             k=k.numpy().astype(np.int8),
-            table=gelu.table.numpy(),
-            affine=_affine(norm),
+            table=layer.table,
+            add_before_table=step.add_before_table,
+            affine=_affine(layer.norm) if layer.norm else None,
             add=step.add,
-            second=SecondWrite(out=str(step.second), affine=_affine(second)) if second else None,
+            second=(
+                SecondWrite(out=step.second, affine=_affine(layer.second))
+                if step.second and layer.second
+                else None
+            ),
         ),
     )
 
 
-def _cells(weight: torch.Tensor, bias: torch.Tensor | None, bits: int) -> dict[str, Any]:
+def _cells(
+    weight: torch.Tensor, bias: torch.Tensor | None, bits: int, zero_point: int
+) -> dict[str, Any]:
     """Return the fields of a layer that hold its weights [O, I, k, k] and its bias."""
-    zero_point = 1 << (bits - 1)
     rows = weight.permute(2, 3, 1, 0).flatten(0, 2)  # (ky, kx, channel), outputs
     bias = weight.new_zeros(len(weight)) if bias is None else bias
     return {

@@ -10,7 +10,7 @@ from torch import nn
 
 from model.quant import Grid, nearest_power, to_grid, two_to
 
-__all__ = ["PowerOfTwoNorm"]
+__all__ = ["PowerOfTwoNorm", "batch_norm"]
 
 MAX_GAIN = 7
 """e: how far an affine's shifter moves to the left at most."""
@@ -95,3 +95,9 @@ class PowerOfTwoNorm(nn.Module):
             torch.addcmul(offset[:, None, None], x, gain[:, None, None])
         )
         return found
+
+
+def batch_norm(norm: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return gain and offset of each channel, by the running statistics of an nn.BatchNorm2d."""
+    gain = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
+    return gain, norm.bias - norm.running_mean * gain

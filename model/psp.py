@@ -19,6 +19,7 @@ import torch
 from torch import nn
 
 from hw.params import CHANNEL_DIVIDER, ParameterError, check_integer
+from model.layers import Shortcut
 from model.shift import Shift
 
 __all__ = ["BLOCKS", "DEFAULT_FORM", "PSP", "SP", "BlockForm", "create_model"]
@@ -101,6 +102,8 @@ class SPBlock(nn.Module):
         Channels h.
     """
 
+    form = "sp"
+
     def __init__(self, width: int) -> None:
         super().__init__()
         self.norm: nn.Module = nn.BatchNorm2d(width)
@@ -177,6 +180,7 @@ def create_model(
     image_size: int = 32,
     patch_size: int = 2,
     form: BlockForm = DEFAULT_FORM,
+    shortcut: Shortcut = "projection",
 ) -> nn.Module:
     """Make a network by its name, with fresh weights from torch's global generator.
 
@@ -192,6 +196,8 @@ def create_model(
         Side of the patches that the stem embeds; the baselines have none.
     form : BlockForm
         Block form of a PSP network.
+    shortcut : {"projection", "identity"}
+        What a CIFAR ResNet's skip does where the shape changes; see `model.layers.layer_shapes`.
 
     Raises
     ------
@@ -207,7 +213,9 @@ def create_model(
     if not parts:
         from model.baselines import create_baseline  # only where one is asked for
 
-        return create_baseline(name, num_classes=num_classes, image_size=image_size)
+        return create_baseline(
+            name, num_classes=num_classes, image_size=image_size, shortcut=shortcut
+        )
     if image_size % patch_size:
         raise ParameterError(
             f"image_size must be a multiple of patch_size {patch_size}, not {image_size}"

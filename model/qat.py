@@ -20,7 +20,9 @@ from model.augment import normalise
 from model.data import Dataset
 from model.evaluate import load_network
 from model.parallel import World
-from model.quantise import QuantNetwork, calibrate, steps_of
+from model.psp import PSP, SP
+from model.quant_network import QuantNetwork
+from model.quantise import calibrate, quantise
 from model.recipe import Recipe
 from model.rescale import rescale
 from model.state import Prepare
@@ -33,7 +35,7 @@ IMAGES = 512
 
 DEFAULTS = {"epochs": 10, "rate": 0.001, "matrix_rate": 0.002}
 """The tested recipe, where it differs from that of a float run."""
-_TAKEN = ("dataset", "form", "patch_size", "image_size")
+_TAKEN = ("dataset", "form", "shortcut", "patch_size", "image_size")
 
 
 def recipe_from(file: Path, options: Mapping[str, Any]) -> Recipe:
@@ -79,8 +81,9 @@ def begin(file: Path, recipe: Recipe, dataset: Dataset) -> tuple[Recipe, Prepare
     if scheme is None:
         raise ParameterError("quantize must be int8 or int4 where --from is given, not 'none'")
     network, trained, data = load_network(file)
-    names = ["model", "form", "patch_size"]
-    if isinstance(network, QuantNetwork):
+    integers = isinstance(network, QuantNetwork)
+    names = ["model", "form", "shortcut", "patch_size"]
+    if integers:
         names += ["quantize", "stream_bits"]
     for name in names:
         wanted, given = getattr(trained, name), getattr(recipe, name)
@@ -90,16 +93,15 @@ def begin(file: Path, recipe: Recipe, dataset: Dataset) -> tuple[Recipe, Prepare
         given = getattr(dataset, name)
         if value != (list(given) if isinstance(given, tuple) else given):
             raise ParameterError(f"{name} of the images must be {value} as in {file}, not {given}")
-    if not isinstance(network, QuantNetwork):
-        rescale(network, steps_of(network))
+    if isinstance(network, PSP | SP):
+        rescale(network)
+    # What has no twin is told before there is a run.
+    size = dataset.image_size
+    made = recipe.network(num_classes=dataset.num_classes, image_size=size) if integers else network
+    twin = quantise(made, scheme, image_size=size, mean=dataset.mean, std=dataset.std)
     start = hashlib.sha256(file.read_bytes()).hexdigest()
 
-    def prepare(fresh: nn.Module) -> nn.Module:
-        integers = isinstance(network, QuantNetwork)
-        twin = QuantNetwork(
-            fresh if integers else network, scheme,
-            image_size=dataset.image_size, mean=dataset.mean, std=dataset.std,
-        )  # fmt: skip
+    def prepare(_: nn.Module) -> nn.Module:
         if integers:
             twin.load_state_dict(network.state_dict())
         else:

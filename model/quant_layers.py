@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn import functional
 
 from hw.params import check_integer
 from model.crossbar_sum import ArrayShape, crossbar_sum
@@ -26,7 +27,7 @@ __all__ = ["QuantConv", "QuantHead", "Scheme", "Stream", "StreamAdd", "TableGELU
 _FINER = 9
 """Exponents, below the one that covers all values, that the stream tries."""
 BIAS_BITS = 24
-"""Of stem and head; their sums stay below 2^23 besides."""
+"""In float32, the sums stay below 2^23 besides."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -131,7 +132,7 @@ class QuantConv(nn.Module):
     Parameters
     ----------
     conv : nn.Conv2d
-        Without padding. Its weights are copied.
+        Its weights are copied; its padding is of zeros.
     source : Grid
         On which it fetches.
     rounds : bool
@@ -151,6 +152,7 @@ class QuantConv(nn.Module):
         super().__init__()
         self.rounds = rounds
         self.weight_bits, self.array, self.stride = weight_bits, array, conv.stride[0]
+        self.padding = int(conv.padding[0])
         self.weight = nn.Parameter(conv.weight.detach().clone())
         self.bias = None if conv.bias is None else nn.Parameter(conv.bias.detach().clone())
         exponents = torch.zeros(len(conv.weight) if per_channel else 1, dtype=torch.int32)
@@ -161,6 +163,11 @@ class QuantConv(nn.Module):
     def source(self) -> Grid:
         """The grid on which it fetches."""
         return self._grids[0]
+
+    @property
+    def zero_point(self) -> int:
+        """Z: what the cells hold for a weight of 0."""
+        return 1 << (self.weight_bits - 1)
 
     @property
     def unit(self) -> torch.Tensor:
@@ -197,6 +204,8 @@ class QuantConv(nn.Module):
         """Map [B, I, H, W] to accumulators [B, O, H', W']."""
         if self.rounds:
             x = self.source(x)
+        if self.padding:
+            x = functional.pad(x, (self.padding,) * 4)
         return crossbar_sum(
             x, *self.rounded(), steps=(self.source.step, two_to(self.weight_exponent)),
             act_bits=self.source.bits, weight_bits=self.weight_bits, array=self.array,
@@ -266,49 +275,55 @@ class TableGELU(nn.Module):
 
 
 class QuantHead(nn.Module):
-    """Pool, then a linear layer with batch norm folded into it: integer logits, as their values.
+    """Pool, then a linear layer: integer logits, as their values.
 
     Parameters
     ----------
-    norm : nn.BatchNorm2d
-        By its running statistics.
     linear : nn.Linear
     pixels : int
         Of a map. If they are no power of two, the rest of the mean goes into the weights.
+    source : Grid
+        Of the map.
     array : ArrayShape
     """
 
     BITS = 8
+    zero_point = 1 << (BITS - 1)
 
     weight_exponent: torch.Tensor
 
-    def __init__(self, norm: Any, linear: nn.Linear, pixels: int, array: ArrayShape) -> None:
+    def __init__(self, linear: nn.Linear, pixels: int, source: Grid, array: ArrayShape) -> None:
         super().__init__()
         self.array = array
-        with torch.no_grad():
-            gain = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
-            offset = norm.bias - norm.running_mean * gain
-            self.log2_pixels = pixels.bit_length() - 1
-            rest = (1 << self.log2_pixels) / pixels
-            self.weight = nn.Parameter(linear.weight * gain * rest)
-            self.bias = nn.Parameter(linear.bias + linear.weight @ offset)
+        self.log2_pixels = pixels.bit_length() - 1
+        self.rest = (1 << self.log2_pixels) / pixels
+        self.weight = nn.Parameter(linear.weight.detach() * self.rest)
+        self.bias = nn.Parameter(linear.bias.detach().clone())
         self.pool = Grid(self.BITS)
         self.register_buffer("weight_exponent", torch.zeros(1, dtype=torch.int32))
+        self._grids = (source,)
+
+    @property
+    def pool_shift(self) -> int:
+        """p: how many bits the pooled sum drops."""
+        return int(self.pool.exponent - self._grids[0].exponent) + self.log2_pixels
 
     @property
     def unit(self) -> torch.Tensor:
         """What a logit of 1 stands for: [1]."""
         return two_to(self.pool.exponent + self.weight_exponent)
 
-    def fit(self, features: torch.Tensor) -> None:
-        """Choose the exponents of pool and weights.
+    def fit(self, means: torch.Tensor) -> None:
+        """Choose the exponents of pool and weights, such that −7 ≤ p ≤ 23.
 
         Parameters
         ----------
-        features : torch.Tensor
-            [B, C, H, W], what the body gives.
+        means : torch.Tensor
+            [B, C], of maps like those that it pools.
         """
-        self.pool.fit(self._pooled(features))
+        self.pool.fit(means / self.rest)
+        finest = self._grids[0].exponent - self.log2_pixels
+        self.pool.exponent.clamp_(finest + MIN_K, finest + MAX_K)
         rows = self.weight.detach().reshape(1, -1)
         self.weight_exponent.copy_(best_exponents(rows, self.BITS))
 
@@ -317,12 +332,12 @@ class QuantHead(nn.Module):
 
     def rounded(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Return weights and bias on their grids."""
-        half = 1 << (self.BITS - 1)
+        half = self.zero_point
         weight = to_grid(self.weight, two_to(self.weight_exponent), -half, half - 1)
         return weight, _rounded_bias(self.bias, self.unit)
 
     def integers(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return weights and bias as integers in float32."""
+        """Return weights [O, I] and bias as integers in float32."""
         weight, bias = self.rounded()
         return weight / two_to(self.weight_exponent), bias / self.unit
 

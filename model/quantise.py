@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Turn a trained PSP or SP network into its integer twin, which trains on.
+"""Turn a trained network into its integer twin, which trains on; here, those of PSP and SP.
 
 Stem, blocks and head are called in the same order, and each float layer is replaced by its twin of
 `model.quant_layers`. Exponents come from a few images, once (`calibrate`).
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -17,9 +17,11 @@ from torch import nn
 from torch.nn import functional
 
 from hw.params import ParameterError
-from model.power_norm import PowerOfTwoNorm
-from model.psp import PSP, SP, Add, PSPBlock
+from model.baselines import VGG
+from model.power_norm import PowerOfTwoNorm, batch_norm
+from model.psp import PSP, SP, Add
 from model.quant import MAX_EXPONENT, Grid
+from model.quant_cnn import QuantResNet, QuantVGG
 from model.quant_layers import (
     QuantConv,
     QuantHead,
@@ -28,13 +30,12 @@ from model.quant_layers import (
     StreamAdd,
     TableGELU,
 )
-from model.schedule import Step, schedule
+from model.quant_network import QUANTISABLE, QuantCrossbar, QuantNetwork, Seen
+from model.resnet import ResNet
+from model.schedule import schedule
 
-__all__ = ["QuantNetwork", "calibrate", "check_integers", "freeze_norms", "steps_of"]
+__all__ = ["QuantIsotropic", "calibrate", "check_integers", "freeze_norms", "quantise"]
 
-PIXEL_OFFSET = 128
-PIXEL_EXPONENT = -7
-"""A pixel less 128 counts as −1 to 127/128, so that the stem's weights keep their size."""
 _KEPT = 1 << 14
 """Values kept of each observed tensor."""
 _BATCH = 64
@@ -42,48 +43,29 @@ _SEARCHED = 128
 """Images on which exponents of the stream are compared."""
 
 
-class QuantNetwork(nn.Module):
-    """A PSP or SP network on power-of-two grids.
+class QuantIsotropic(QuantNetwork):
+    """The integer twin of a PSP or SP network.
 
     Parameters
     ----------
     network : PSP or SP
         Trained; its weights are copied.
-    scheme : Scheme
-    image_size : int
-        Pixels.
-    mean, std : sequence of float
-        By which its images are normalised; the stem takes pixels, and they go into its weights.
-
-    Raises
-    ------
-    ParameterError
-        If the network is neither PSP nor SP.
+    scheme, image_size, mean, std
+        As `QuantNetwork` takes them.
     """
 
-    mean: torch.Tensor
-    std: torch.Tensor
+    ENTRANCE = "norm"
 
     def __init__(
-        self, network: nn.Module, scheme: Scheme, *, image_size: int, mean: Any, std: Any
+        self, network: PSP | SP, scheme: Scheme, *, image_size: int, mean: Any, std: Any
     ) -> None:
-        if not isinstance(network, PSP | SP):
-            raise ParameterError(
-                f"only PSP and SP networks can be quantised, not {type(network).__name__}"
-            )
-        super().__init__()
-        self.scheme, self.image_size = scheme, image_size
-        self.register_buffer("mean", 255 * torch.tensor(mean)[:, None, None])
-        self.register_buffer("std", 255 * torch.tensor(std)[:, None, None])
+        super().__init__(
+            scheme, image_size=image_size, mean=mean, std=std, stream_bits=scheme.stream_bits
+        )
         self.stream = Stream(scheme)
-        self.pixels = Grid(8)
-        self.pixels.exponent.fill_(PIXEL_EXPONENT)
         network = copy.deepcopy(network)
         stem: Any = network.stem[0]
-        with torch.no_grad():
-            bias = (stem.weight * ((PIXEL_OFFSET - self.mean) / self.std)).sum((1, 2, 3))
-            stem.weight.div_(self.std * 2.0**PIXEL_EXPONENT)
-            stem.bias = nn.Parameter(bias)
+        self.take_pixels(stem)
         outer = Scheme(stream_bits=max(8, scheme.stream_bits), array=scheme.array)
         self.stem = self._mix(network.stem, self.pixels, outer)
         self.body = network.body
@@ -96,8 +78,12 @@ class QuantNetwork(nn.Module):
                     setattr(block, name, norm)
                 elif isinstance(layer, Add):
                     setattr(block, name, StreamAdd(self.stream))
+        with torch.no_grad():
+            gain, offset = batch_norm(network.norm)
+            network.head.bias.add_(network.head.weight @ offset)
+            network.head.weight.mul_(gain)
         side = image_size // stem.stride[0]
-        self.head = QuantHead(network.norm, network.head, side * side, scheme.array)
+        self.head = QuantHead(network.head, side * side, self.stream.map, scheme.array)
 
     def _mix(self, layers: nn.Sequential, source: Grid, scheme: Scheme) -> nn.Sequential:
         conv: Any
@@ -113,11 +99,30 @@ class QuantNetwork(nn.Module):
             PowerOfTwoNorm(norm, gelu.act, self.stream.map),
         )  # fmt: skip
 
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Map normalised images [B, 3, H, W] to logits [B, classes]."""
-        pixels = (images * self.std + self.mean).round_().clamp_(0, 255) - PIXEL_OFFSET
-        found: torch.Tensor = self.head(self.body(self.stem(pixels * self.pixels.step)))
+    def features(self, x: torch.Tensor) -> torch.Tensor:
+        """Map pixels on their grid to what the head pools [B, h, H/p, W/p]."""
+        found: torch.Tensor = self.body(self.stem(x))
         return found
+
+    @property
+    def fetch_shift(self) -> int:
+        """r: how many bits the body drops as it fetches."""
+        return int(self.stream.fetch.exponent - self.stream.map.exponent)
+
+    def layers(self) -> Iterator[QuantCrossbar]:
+        """Yield the crossbar layers of stem and body, in the order in which they run."""
+        children = (child for block in self.body for child in block.children())
+        seconds = iter([child for child in children if isinstance(child, PowerOfTwoNorm)])
+        body: Any = self.body
+        for step in schedule(body[0].form, len(body)):
+            mix: Any = self.get_submodule(step.name)
+            conv, gelu, norm = mix
+            adder = f"{step.name.rpartition('.')[0]}.add"
+            yield QuantCrossbar(
+                step=step, conv=conv, pre=gelu.pre, table=gelu.table.numpy(), norm=norm,
+                writer=self.get_submodule(adder) if step.add else mix, grid=self.stream.map,
+                second=next(seconds) if step.second else None,
+            )  # fmt: skip
 
     def mixes(self) -> Iterator[tuple[str, nn.Sequential]]:
         """Yield name and layers (convolution, GELU, norm) of the stem and of all in the body."""
@@ -125,22 +130,63 @@ class QuantNetwork(nn.Module):
             if isinstance(module, nn.Sequential) and isinstance(module[0], QuantConv):
                 yield name, module
 
-    def steps(self) -> tuple[Step, ...]:
-        """Return the layers of stem and body, with what they read and write."""
-        return steps_of(self)
+    def watched(self, network: nn.Module) -> list[str]:
+        """Return the names of all modules without children."""
+        return [name for name, module in network.named_modules() if not list(module.children())]
 
-    def second_norms(self) -> list[PowerOfTwoNorm]:
-        """Return the norms of SP blocks, in the order of the layers that apply them."""
-        children = (child for block in self.body for child in block.children())
-        return [child for child in children if isinstance(child, PowerOfTwoNorm)]
+    def fit(self, seen: Seen, features: torch.Tensor, loss: Callable[[], float]) -> None:
+        """Choose every exponent, as `QuantNetwork.fit` says."""
+        writers = [
+            name
+            for name, module in self.named_modules()
+            if isinstance(module, PowerOfTwoNorm | StreamAdd)
+        ]
+        mixes: dict[str, Any] = dict(self.mixes())
+        for name, (_, gelu, _) in mixes.items():
+            gelu.fit(seen[f"{name}.0"], seen[f"{name}.1"])
+        means = features.mean((2, 3), dtype=torch.float64)
+
+        def fitted_loss() -> float:
+            for conv, gelu, _ in mixes.values():
+                conv.fit(gelu.pre)
+            for module in self.modules():
+                if isinstance(module, PowerOfTwoNorm):
+                    module.fit()
+            self.head.fit(means)
+            return loss()
+
+        self.stream.fit(torch.cat([seen[name] for name in writers]), fitted_loss)
+        fitted_loss()
 
 
-def steps_of(network: Any) -> tuple[Step, ...]:
-    """Return the layers of stem and body, with what they read and write."""
-    block = network.body[0]
-    return schedule(block.form if isinstance(block, PSPBlock) else "sp", len(network.body))
+TWINS: dict[Any, Any] = {PSP | SP: QuantIsotropic, ResNet: QuantResNet, VGG: QuantVGG}
 
 
+def quantise(
+    network: nn.Module, scheme: Scheme, *, image_size: int, mean: Any, std: Any
+) -> QuantNetwork:
+    """Return the twin of a float network.
+
+    Parameters
+    ----------
+    network : nn.Module
+        Trained; its weights are copied.
+    scheme, image_size, mean, std
+        As `QuantNetwork` takes them.
+
+    Raises
+    ------
+    ParameterError
+        If such networks have no twin.
+    """
+    for kinds, twin in TWINS.items():
+        if isinstance(network, kinds):
+            found: QuantNetwork = twin(network, scheme, image_size=image_size, mean=mean, std=std)
+            return found
+    raise ParameterError(f"{QUANTISABLE}, not {type(network).__name__.lstrip('_')}")
+
+
+@torch.no_grad()
 def calibrate(twin: QuantNetwork, network: nn.Module, images: torch.Tensor) -> None:
     """Choose every exponent by what the float network does with some images.
 
@@ -148,42 +194,10 @@ def calibrate(twin: QuantNetwork, network: nn.Module, images: torch.Tensor) -> N
     ----------
     twin : QuantNetwork
         Made of ``network``.
-    network : PSP or SP
+    network : nn.Module
     images : torch.Tensor
         float32 [B, 3, H, W], normalised; some hundreds.
     """
-    twin.eval()
-    with torch.no_grad():
-        seen, features = _observe(network, images)
-        stream = [
-            values
-            for name, values in seen.items()
-            if isinstance(network.get_submodule(name), nn.BatchNorm2d | Add) and name != "norm"
-        ]
-        mixes: dict[str, Any] = dict(twin.mixes())
-        for name, (_, gelu, _) in mixes.items():
-            gelu.fit(seen[f"{name}.0"], seen[f"{name}.1"])
-        images = images[:: -(-len(images) // _SEARCHED)]
-        wanted = network(images).log_softmax(1)
-
-        def divergence() -> float:
-            for conv, gelu, _ in mixes.values():
-                conv.fit(gelu.pre)
-            for module in twin.modules():
-                if isinstance(module, PowerOfTwoNorm):
-                    module.fit()
-            twin.head.fit(features)
-            found = twin(images).log_softmax(1)
-            return float(functional.kl_div(found, wanted, reduction="batchmean", log_target=True))
-
-        twin.stream.fit(torch.cat(stream), divergence)
-        divergence()
-
-
-def _observe(
-    network: nn.Module, images: torch.Tensor
-) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
-    """Return some values that each layer gives, by its name, and all that the body gives."""
     seen: dict[str, list[torch.Tensor]] = defaultdict(list)
     features: list[torch.Tensor] = []
 
@@ -194,19 +208,27 @@ def _observe(
 
         return hook
 
-    body: Any = network.get_submodule("body")
-    hooks = [body.register_forward_hook(lambda _, __, out: features.append(out))]
+    entrance = network.get_submodule(twin.ENTRANCE)
+    hooks = [entrance.register_forward_pre_hook(lambda _, taken: features.append(taken[0]))]
     hooks += [
-        module.register_forward_hook(keep(name))
-        for name, module in network.named_modules()
-        if not list(module.children())
+        network.get_submodule(name).register_forward_hook(keep(name))
+        for name in twin.watched(network)
     ]
     network.eval()
     for part in images.split(_BATCH):
         network(part)
     for hook in hooks:
         hook.remove()
-    return {name: torch.cat(parts) for name, parts in seen.items()}, torch.cat(features)
+    images = images[:: -(-len(images) // _SEARCHED)]
+    wanted = network(images).log_softmax(1)
+
+    def divergence() -> float:
+        found = twin(images).log_softmax(1)
+        return float(functional.kl_div(found, wanted, reduction="batchmean", log_target=True))
+
+    twin.eval()
+    values = {name: torch.cat(parts) for name, parts in seen.items()}
+    twin.fit(values, torch.cat(features), divergence)
 
 
 def freeze_norms(network: nn.Module) -> None:

@@ -10,13 +10,13 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 from torch import nn
 
 from hw.params import ParameterError, ParameterTypeError, check_integer
 from model.crossbar_sum import ArrayShape
-from model.layers import NAMES
+from model.layers import NAMES, Shortcut
 from model.psp import BLOCKS, DEFAULT_FORM, BlockForm, create_model
 from model.quant_layers import Scheme
 
@@ -55,6 +55,9 @@ class Recipe:
     form: BlockForm = _choice(  # noqa: RUF009 - it is a field
         DEFAULT_FORM, BLOCKS, "where a PSP block's skip goes"
     )
+    shortcut: Shortcut = _choice(  # noqa: RUF009 - it is a field
+        "projection", get_args(Shortcut), "what a ResNet's skip does where the shape changes"
+    )
     patch_size: int = _number(2, 1, 64, "side of the stem's patches, pixels (PSP and SP)")
     image_size: int = _number(224, 8, 1024, "side of the pictures of a folder, pixels")
     epochs: int = _number(24, 1, 10_000, "passes over the training images")
@@ -81,7 +84,7 @@ class Recipe:
         "train on for integers of that width, in float32",
     )
     adc_bits: int = _number(8, 1, 16, "quantize: bits of a crossbar's ADC")
-    stream_bits: int = _number(8, 4, 16, "quantize: bits of the maps between layers")
+    stream_bits: int = _number(8, 4, 16, "quantize: bits of the maps between layers (PSP and SP)")
     freeze: float = _number(0.5, 0.0, 1.0, "quantize: share of steps that move norm statistics")
     start: str = _text(
         "sha256 of the float checkpoint that a quantised run goes on from", default=""
@@ -135,6 +138,7 @@ class Recipe:
             image_size=image_size,
             patch_size=self.patch_size,
             form=self.form,
+            shortcut=self.shortcut,
         )
 
     def scheme(self) -> Scheme | None:

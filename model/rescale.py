@@ -14,14 +14,14 @@ from collections import defaultdict
 from typing import Any
 
 import torch
-from torch import nn
 
-from model.schedule import IMAGE, Step
+from model.psp import PSP, SP
+from model.schedule import IMAGE, Step, schedule
 
 __all__ = ["rescale"]
 
 
-def rescale(network: nn.Module, steps: tuple[Step, ...]) -> None:
+def rescale(network: PSP | SP) -> None:
     """Choose the scale of every channel between layers, in place.
 
     The network's function stays, but for roundings and the small constant in batch norm's variance.
@@ -30,20 +30,19 @@ def rescale(network: nn.Module, steps: tuple[Step, ...]) -> None:
     ----------
     network : PSP or SP
         Trained.
-    steps : tuple of Step
-        Its `model.schedule.schedule`.
     """
     writers: dict[int, list[Any]] = defaultdict(list)  # norms, which give the channels their scale
     readers: dict[int, list[Any]] = defaultdict(list)  # convolutions
     passers: dict[int, list[Any]] = defaultdict(list)  # norms from one map to another of its scale
-    blocks = network.get_submodule("body").children()
+    body: Any = network.body
+    steps, blocks = schedule(body[0].form, len(body)), iter(body)
     groups = _shared_scales(steps)
     for step, (source, target) in zip(steps, groups, strict=True):
         layers: Any = network.get_submodule(step.name)
         readers[source].append(layers[0])
         writers[target].append(layers[2])
         if step.second:
-            passers[target].append(next(blocks).get_submodule("norm"))
+            passers[target].append(next(blocks).norm)
     with torch.no_grad():
         for group, norms in writers.items():
             scale = _best_scale(torch.stack([_gain(norm) for norm in norms]))
@@ -52,7 +51,7 @@ def rescale(network: nn.Module, steps: tuple[Step, ...]) -> None:
                 norm.bias.mul_(scale)
             for conv in readers[group]:
                 conv.weight.div_(scale[:, None, None])
-            last = [network.get_submodule("norm")] if group == groups[-1][1] else []
+            last = [network.norm] if group == groups[-1][1] else []
             for norm in passers[group] + last:
                 norm.running_mean.mul_(scale)
                 norm.running_var.mul_(scale.square())

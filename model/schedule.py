@@ -39,6 +39,7 @@ class Step:
     out: str
     add: Operand | None = None
     second: str | None = None
+    add_before_table: Operand | None = None
 
 
 def schedule(form: str, depth: int) -> tuple[Step, ...]:

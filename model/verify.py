@@ -7,9 +7,8 @@ import functools
 import json
 import sys
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,8 +26,7 @@ from model.checkpoint import CheckpointError
 from model.data import DataError, load
 from model.evaluate import load_network
 from model.intnet import IntNet
-from model.quant import two_to
-from model.quantise import QuantNetwork
+from model.quant_network import Probe, QuantNetwork
 
 __all__ = ["MismatchError", "main", "pytorch", "torch_trace", "verify"]
 
@@ -58,30 +56,20 @@ def torch_trace(network: QuantNetwork, images: npt.NDArray[np.uint8]) -> executo
         )
     for hook in hooks:
         hook.remove()
-    step_size = network.stream.map.step
-    norms: list[nn.Module] = list(network.second_norms())
     trace: executor.Trace = {}
-    for step in network.steps():
-        mix = network.get_submodule(step.name)
-        conv: Any
-        gelu: Any
-        conv, gelu, _ = mix  # type: ignore[misc]
-        # A block adds as often as its layers do, in their order.
-        adder = f"{step.name.rpartition('.')[0]}.add"
-        writer = network.get_submodule(adder) if step.add else mix
-        trace[step.name] = {
-            "acc": _integers(seen[conv][0], conv.unit[:, None, None]),
-            "pre": _integers(seen[gelu.pre][0], gelu.pre.step),
-            "out": _integers(seen[writer].pop(0), step_size),
-        }
-        if step.second:
-            trace[step.name]["second"] = _integers(seen[norms.pop(0)][0], step_size)
+    for layer in network.layers():
+        trace[layer.name] = {key: _first(seen, probe) for key, probe in layer.probes.items()}
     head = network.head
-    pooled = _integers(seen[head.pool][0], head.pool.step)
-    trace["pool"] = {"out": pooled[:, :, None, None]}
-    sums = _integers(logits, two_to(head.pool.exponent + head.weight_exponent))[:, :, None, None]
+    trace["pool"] = {"out": _first(seen, (head.pool, head.pool.step))[:, :, None, None]}
+    sums = _integers(logits, head.unit)[:, :, None, None]
     trace["head"] = {"acc": sums, "out": sums}
     return trace
+
+
+def _first(seen: Mapping[nn.Module, list[torch.Tensor]], probe: Probe) -> npt.NDArray[np.int64]:
+    """Return what a module gave first, and forget it: it may compute several layers in turn."""
+    module, step = probe
+    return _integers(seen[module].pop(0), step)
 
 
 def _integers(values: torch.Tensor, step: torch.Tensor) -> npt.NDArray[np.int64]:

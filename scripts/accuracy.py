@@ -25,7 +25,7 @@ from model.data import DataError, load
 from model.evaluate import accuracy, integer_accuracy, load_network
 from model.export import export
 from model.journal import LOG
-from model.quantise import QuantNetwork
+from model.quant_network import QuantNetwork
 from model.train import FINAL
 from scripts.tables import insert
 

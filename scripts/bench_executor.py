@@ -38,7 +38,7 @@ from model.intnet import IntNet, read
 from model.onnx_layers import IMAGES, to_onnx
 from model.onnx_runtime import session
 from model.quant_layers import Scheme
-from model.quantise import QuantNetwork, calibrate
+from model.quantise import calibrate, quantise
 
 __all__ = [
     "DifferenceError",
@@ -69,7 +69,7 @@ def calibrated() -> IntNet:
     network, recipe, data = load_network(ZOO)
     mean, std = tuple(data["mean"]), tuple(data["std"])
     size = data["image_size"]
-    twin = QuantNetwork(network, Scheme(), image_size=size, mean=mean, std=std)
+    twin = quantise(network, Scheme(), image_size=size, mean=mean, std=std)
     calibrate(twin, network, normalise(torch.from_numpy(zoo_images()[0]), mean, std))
     return export(twin, recipe.model)
 

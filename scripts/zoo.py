@@ -25,7 +25,7 @@ from model.data import DataError, load
 from model.evaluate import load_network
 from model.export import export
 from model.journal import draw_curve
-from model.quantise import QuantNetwork
+from model.quant_network import QuantNetwork
 from model.recipe import Recipe
 from model.train import FINAL
 from model.verify import MismatchError, verify

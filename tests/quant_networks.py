@@ -8,7 +8,7 @@ from torch import nn
 from model.augment import normalise
 from model.psp import create_model
 from model.quant_layers import Scheme
-from model.quantise import QuantNetwork, calibrate
+from model.quantise import calibrate, quantise
 
 MEAN, STD = (0.49, 0.48, 0.45), (0.25, 0.24, 0.26)
 
@@ -40,7 +40,7 @@ def network(form="residual", *, width=12, depth=2, size=12):
 def twin(form="residual", *, size=12, width=12, depth=2, **scheme):
     """Return the calibrated twin of `network`."""
     net = network(form, size=size, width=width, depth=depth)
-    quantised = QuantNetwork(net, Scheme(**scheme), image_size=size, mean=MEAN, std=STD)
+    quantised = quantise(net, Scheme(**scheme), image_size=size, mean=MEAN, std=STD)
     pixels = torch.from_numpy(images(64, size, seed=1))
     calibrate(quantised, net, normalise(pixels, MEAN, STD, torch.channels_last))
     return quantised.eval()

@@ -17,7 +17,8 @@ from model.crossbar_sum import ArrayShape
 from model.intnet import IntNetError
 from model.onnx_layers import to_onnx
 from model.quant_layers import Scheme
-from model.quantise import QuantNetwork
+from model.quant_network import QuantNetwork
+from model.quantise import quantise
 from model.schedule import FORMS
 from model.verify import MismatchError, torch_trace, verify
 
@@ -129,8 +130,8 @@ def test_another_network_is_refused(pair):
 def test_what_is_no_integer_is_refused(pair):
     net, integers = pair
     with (
-        mock.patch.object(QuantNetwork, "forward", lambda self, x: self.head(self.body(
-            self.stem(x)) + 0.01) + 0.01),
+        mock.patch.object(QuantNetwork, "forward", lambda self, x: self.head(self.features(x))
+            + 0.01),
         pytest.raises(MismatchError, match="^PyTorch must compute integers, not fractions$"),
     ):  # fmt: skip
         verify(net, integers, images(1))
@@ -265,15 +266,10 @@ def test_bad_input_is_one_line(runs, tmp_path, capsys, which, message):
     assert not (tmp_path / "net").exists()
 
 
-def test_only_psp_and_sp_have_twins():
-    with pytest.raises(ValueError, match="^only PSP and SP networks can be quantised, not Linear$"):
-        QuantNetwork(torch.nn.Linear(1, 1), Scheme(), image_size=8, mean=(), std=())
-
-
 def test_the_float_network_stays_as_it_is():
     net = network()
     before = {name: value.clone() for name, value in net.state_dict().items()}
-    QuantNetwork(net, Scheme(), image_size=12, mean=(0.5,) * 3, std=(0.25,) * 3)
+    quantise(net, Scheme(), image_size=12, mean=(0.5,) * 3, std=(0.25,) * 3)
     after = net.state_dict()
     assert before.keys() == after.keys()
     assert all(torch.equal(before[name], after[name]) for name in before)

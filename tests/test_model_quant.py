@@ -21,7 +21,7 @@ from model.parallel import World
 from model.power_norm import PowerOfTwoNorm
 from model.quant import Grid, best_exponents, nearest_power, to_grid, two_to
 from model.quant_layers import QuantConv, Scheme, TableGELU
-from model.quantise import QuantNetwork, freeze_norms
+from model.quantise import QuantIsotropic, freeze_norms, quantise
 from model.recipe import Recipe
 
 
@@ -168,7 +168,7 @@ def test_dead_channels_keep_k_in_its_range():
     net = network()
     with torch.no_grad():
         net.body[0].first[0].weight[3] = 0
-    quantised = QuantNetwork(
+    quantised = quantise(
         net, Scheme(act_bits=4, weight_bits=4, per_channel=True), image_size=12, mean=MEAN, std=STD
     )
     conv: QuantConv = quantised.body[0].first[0]
@@ -231,7 +231,7 @@ def trained(data, file, tmp_path_factory):
 def test_it_comes_back_from_its_file(trained):
     state, final = trained
     net, recipe, _ = load_network(final)
-    assert isinstance(net, QuantNetwork)
+    assert isinstance(net, QuantIsotropic)
     assert (recipe.quantize, recipe.precision, len(recipe.start)) == ("int8", "float32", 64)
     x = normalise(torch.from_numpy(images(8, 16)), (0.5,) * 3, (0.25,) * 3)
     with torch.no_grad():
@@ -270,6 +270,7 @@ def test_hostile_numbers(trained, tmp_path, name, value, message):
     [
         ({"quantize": "none"}, "quantize must be int8 or int4 where --from is given, not 'none'"),
         ({"model": "psp_12_2"}, r"model must be psp_12_1 as in \S+, not psp_12_2"),
+        ({"shortcut": "identity"}, r"shortcut must be projection as in \S+, not identity"),
         ({"form": "true_residual"}, r"form must be skip_before_shift as in \S+, not true_residual"),
         ({"stream_bits": 7}, "stream_bits must be an integer from 8 to 16, not 7"),
     ],

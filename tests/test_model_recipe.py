@@ -18,7 +18,7 @@ CHOICES = [name for name, field in FIELDS.items() if "choices" in field.metadata
 
 
 def test_every_field_has_a_help_and_a_rule_or_is_a_word():
-    plain = ["model", "dataset", "form", "optimizer", "schedule", "precision"]
+    plain = ["model", "dataset", "form", "shortcut", "optimizer", "schedule", "precision"]
     assert [*plain, "quantize", "start"] == WORDS
     assert all(field.metadata["help"] for field in FIELDS.values())
 

@@ -10,9 +10,12 @@ from quant_networks import images, network
 from torch import nn
 
 from model import rescale as module
-from model.quantise import steps_of
 from model.rescale import rescale
-from model.schedule import FORMS
+from model.schedule import FORMS, schedule
+
+
+def steps_of(net):
+    return schedule(net.body[0].form, len(net.body))
 
 
 def prepared(form):
@@ -40,7 +43,7 @@ def test_the_function_stays_and_gains_come_nearer(form):
     net, x = prepared(form)
     with torch.no_grad():
         before, error = net(x), gain_error(net)
-        rescale(net, steps_of(net))
+        rescale(net)
         torch.testing.assert_close(net(x), before, rtol=1e-9, atol=1e-9)
         after = gain_error(net)
     # Nine layers share one scale in a residual network, and two or one elsewhere.
@@ -49,9 +52,9 @@ def test_the_function_stays_and_gains_come_nearer(form):
 
 def test_twice_is_once():
     net, _ = prepared("skip_before_shift")
-    rescale(net, steps_of(net))
+    rescale(net)
     once = copy.deepcopy(net.state_dict())
-    rescale(net, steps_of(net))
+    rescale(net)
     for name, value in net.state_dict().items():
         torch.testing.assert_close(value, once[name], rtol=1e-9, atol=1e-9)
 
@@ -63,7 +66,7 @@ def test_maps_that_are_added_must_share_a_scale(form):
     own = [(number, number + 1) for number in range(len(steps_of(net)))]
     with torch.no_grad(), mock.patch.object(module, "_shared_scales", return_value=own):
         before = net(x)
-        rescale(net, steps_of(net))
+        rescale(net)
         assert (net(x) - before).abs().max() > 1e-3
 
 
@@ -73,5 +76,5 @@ def test_a_channel_without_gain_stays_finite():
         for step in steps_of(net):
             net.get_submodule(step.name)[2].weight[3] = 0.0
         before = net(x)
-        rescale(net, steps_of(net))
+        rescale(net)
         torch.testing.assert_close(net(x), before, rtol=1e-9, atol=1e-9)
