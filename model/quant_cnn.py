@@ -21,8 +21,9 @@ from hw.params import ParameterError
 from model.baselines import VGG
 from model.quant import Grid
 from model.quant_cnn_layers import QuantConvReLU, Widen, folded
-from model.quant_layers import QuantConv, QuantHead, Scheme
+from model.quant_layers import QuantConv, QuantHead
 from model.quant_network import QUANTISABLE, QuantCrossbar, QuantMaxPool, QuantNetwork, Seen
+from model.quant_stream import Scheme
 from model.resnet import ConvNorm, ResNet
 from model.schedule import IMAGE, Operand, Step
 

@@ -21,7 +21,8 @@ from torch import nn
 from model.power_norm import PowerOfTwoNorm
 from model.quant import Grid
 from model.quant_cnn_layers import Requantise, Widen
-from model.quant_layers import QuantConv, QuantHead, Scheme
+from model.quant_layers import QuantConv, QuantHead
+from model.quant_stream import Scheme
 from model.schedule import Step
 
 __all__ = ["QUANTISABLE", "Probe", "QuantCrossbar", "QuantMaxPool", "QuantNetwork", "Seen"]

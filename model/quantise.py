@@ -22,15 +22,9 @@ from model.power_norm import PowerOfTwoNorm, batch_norm
 from model.psp import PSP, SP, Add
 from model.quant import MAX_EXPONENT, Grid
 from model.quant_cnn import QuantResNet, QuantVGG
-from model.quant_layers import (
-    QuantConv,
-    QuantHead,
-    Scheme,
-    Stream,
-    StreamAdd,
-    TableGELU,
-)
+from model.quant_layers import QuantConv, QuantHead, TableGELU
 from model.quant_network import QUANTISABLE, QuantCrossbar, QuantNetwork, Seen
+from model.quant_stream import Scheme, Stream, StreamAdd
 from model.resnet import ResNet
 from model.schedule import schedule
 

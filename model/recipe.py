@@ -18,7 +18,7 @@ from hw.params import ParameterError, ParameterTypeError, check_integer
 from model.crossbar_sum import ArrayShape
 from model.layers import NAMES, Shortcut
 from model.psp import BLOCKS, DEFAULT_FORM, BlockForm, create_model
-from model.quant_layers import Scheme
+from model.quant_stream import Scheme
 
 __all__ = ["Recipe"]
 

@@ -37,7 +37,7 @@ from model.images import zoo_images
 from model.intnet import IntNet, read
 from model.onnx_layers import IMAGES, to_onnx
 from model.onnx_runtime import session
-from model.quant_layers import Scheme
+from model.quant_stream import Scheme
 from model.quantise import calibrate, quantise
 
 __all__ = [

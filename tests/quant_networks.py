@@ -7,7 +7,7 @@ from torch import nn
 
 from model.augment import normalise
 from model.psp import create_model
-from model.quant_layers import Scheme
+from model.quant_stream import Scheme
 from model.quantise import calibrate, quantise
 
 MEAN, STD = (0.49, 0.48, 0.45), (0.25, 0.24, 0.26)

@@ -16,8 +16,8 @@ from model import crossbar_sum, export, golden, intnet, onnx_graph, train
 from model.crossbar_sum import ArrayShape
 from model.intnet import IntNetError
 from model.onnx_layers import to_onnx
-from model.quant_layers import Scheme
 from model.quant_network import QuantNetwork
+from model.quant_stream import Scheme
 from model.quantise import quantise
 from model.schedule import FORMS
 from model.verify import MismatchError, torch_trace, verify

@@ -20,7 +20,8 @@ from model.evaluate import load_network
 from model.parallel import World
 from model.power_norm import PowerOfTwoNorm
 from model.quant import Grid, best_exponents, nearest_power, to_grid, two_to
-from model.quant_layers import QuantConv, Scheme, TableGELU
+from model.quant_layers import QuantConv, TableGELU
+from model.quant_stream import Scheme
 from model.quantise import QuantIsotropic, freeze_norms, quantise
 from model.recipe import Recipe
 

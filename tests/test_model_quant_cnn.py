@@ -25,7 +25,8 @@ from model.layers import VGG_STAGES, layer_shapes
 from model.onnx_layers import to_onnx
 from model.quant import Grid
 from model.quant_cnn_layers import QuantConvReLU, Widen, folded
-from model.quant_layers import QuantConv, Scheme
+from model.quant_layers import QuantConv
+from model.quant_stream import Scheme
 from model.quantise import calibrate, quantise
 from model.resnet import ConvNorm, ResNet
 from model.verify import MismatchError, torch_trace, verify

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The widths of an integer network, and the one grid that the maps between its layers share."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+
+from hw.params import check_integer
+from model.crossbar_sum import ArrayShape
+from model.quant import Grid, covering_exponents
+
+__all__ = ["Scheme", "Stream", "StreamAdd"]
+
+_FINER = 9
+"""Exponents, below the one that covers all values, that the stream tries."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Scheme:
+    """Widths of an integer network.
+
+    Parameters
+    ----------
+    act_bits, weight_bits : int
+        Of the body, 2…8; stem and head are 8-bit.
+    stream_bits : int
+        Of the feature maps between layers, ``act_bits``…16.
+    per_channel : bool
+        A weight exponent for each output channel of the body, instead of one for each layer.
+    array : ArrayShape
+
+    Raises
+    ------
+    ParameterError
+        If a width is out of its range.
+    """
+
+    act_bits: int = 8
+    weight_bits: int = 8
+    stream_bits: int = 8
+    per_channel: bool = False
+    array: ArrayShape = dataclasses.field(default_factory=ArrayShape)
+
+    def __post_init__(self) -> None:
+        check_integer("act_bits", self.act_bits, 2, 8)
+        check_integer("weight_bits", self.weight_bits, 2, 8)
+        check_integer("stream_bits", self.stream_bits, self.act_bits, 16)
+
+
+class Stream(nn.Module):
+    """The grid of all feature maps, and the coarser one on which the body fetches from them."""
+
+    def __init__(self, scheme: Scheme) -> None:
+        super().__init__()
+        self.map = Grid(scheme.stream_bits)
+        equal = scheme.act_bits == scheme.stream_bits
+        self.coarse = None if equal else Grid(scheme.act_bits)
+
+    @property
+    def fetch(self) -> Grid:
+        """The grid on which the body fetches: the maps' own if it is as wide."""
+        return self.coarse or self.map
+
+    def fit(self, values: torch.Tensor, loss: Callable[[], float]) -> None:
+        """Choose both exponents by what the network makes of them.
+
+        Maps differ in size from layer to layer, and a few large values would decide alone by the
+        squared error. First both grids reach equally far; then the maps may reach further.
+
+        Parameters
+        ----------
+        values : torch.Tensor
+            float32 [N], of all maps.
+        loss : callable
+            Measures the network as it is.
+        """
+        wider = self.map.bits - self.fetch.bits
+        reach = int(covering_exponents(values[None], self.map.bits))
+
+        def place(exponent: int) -> None:
+            self.map.exponent.fill_(exponent)
+            if self.coarse:
+                self.coarse.exponent.fill_(exponent + wider)
+
+        _search(place, range(reach - _FINER, reach + 1), loss)
+        if self.coarse:
+            coarse = int(self.coarse.exponent)
+            _search(self.map.exponent.fill_, range(coarse - wider, coarse + 1), loss)
+
+
+def _search(place: Callable[[int], Any], exponents: range, loss: Callable[[], float]) -> None:
+    """Leave the exponent of the least loss in its place."""
+    losses = {}
+    for exponent in exponents:
+        place(exponent)
+        losses[exponent] = loss()
+    place(min(losses, key=losses.__getitem__))
+
+
+class StreamAdd(nn.Module):
+    """An add of two feature maps, saturating."""
+
+    def __init__(self, stream: Stream) -> None:
+        super().__init__()
+        # In a tuple: a grid belongs to one module, and others look at it.
+        self._grids = (stream.map,)
+
+    def forward(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        """Return the saturated sum."""
+        found: torch.Tensor = self._grids[0](a + b)
+        return found
