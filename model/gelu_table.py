@@ -11,6 +11,8 @@ half, so the table is stored with the network and never computed again.
 
 from __future__ import annotations
 
+import functools
+
 import mpmath
 import numpy as np
 import numpy.typing as npt
@@ -45,11 +47,16 @@ def gelu_table(*, bits: int, pre_exp: int, act_exp: int) -> npt.NDArray[np.int8]
     check_integer("bits", bits, 2, 8)
     check_integer("pre_exp", pre_exp, -64, 64)
     check_integer("act_exp", act_exp, -64, 64)
+    return np.array(_entries(bits, pre_exp, act_exp), np.int8)
+
+
+@functools.cache
+def _entries(bits: int, pre_exp: int, act_exp: int) -> list[int]:
     half = 1 << (bits - 1)
     with mpmath.workdps(_DIGITS):
         entries = [_entry(pre, pre_exp, act_exp) for pre in range(-half, half)]
     # Before NumPy sees them: they may exceed any of its integers.
-    return np.array([min(max(entry, -half), half - 1) for entry in entries], np.int8)
+    return [min(max(entry, -half), half - 1) for entry in entries]
 
 
 def _entry(pre: int, pre_exp: int, act_exp: int) -> int:

@@ -10,6 +10,7 @@ Through Stochastic Neurons for Conditional Computation", 2013).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -21,6 +22,7 @@ __all__ = [
     "best_exponents",
     "covering_exponents",
     "nearest_power",
+    "search",
     "to_grid",
     "two_to",
 ]
@@ -123,6 +125,15 @@ def best_exponents(values: torch.Tensor, bits: int) -> torch.Tensor:
         for exponent in tried
     ]
     return tried.gather(0, torch.stack(errors).argmin(0, keepdim=True))[0]
+
+
+def search(place: Callable[[int], Any], exponents: range, loss: Callable[[], float]) -> None:
+    """Leave the exponent of the least loss in its place."""
+    losses = {}
+    for exponent in exponents:
+        place(exponent)
+        losses[exponent] = loss()
+    place(min(losses, key=losses.__getitem__))
 
 
 class Grid(nn.Module):

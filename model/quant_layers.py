@@ -8,6 +8,7 @@ offset for each channel, back on the stream grid: docs/intnet.md, step by step.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -17,7 +18,7 @@ from torch.nn import functional
 from model.crossbar_sum import ArrayShape, crossbar_sum
 from model.gelu_table import gelu_table
 from model.intnet_layers import MAX_K, MIN_K
-from model.quant import Grid, best_exponents, to_grid, two_to
+from model.quant import Grid, best_exponents, search, to_grid, two_to
 
 __all__ = ["QuantConv", "QuantHead", "TableGELU"]
 
@@ -152,6 +153,27 @@ class TableGELU(nn.Module):
         """Choose both grids for values like these, and compute the table."""
         self.pre.fit(pre)
         self.act.fit(act)
+        self.tabulate()
+
+    def search(self, loss: Callable[[], float]) -> None:
+        """Move each grid's exponent by one, if that is better.
+
+        Parameters
+        ----------
+        loss : callable
+            Measures the network as it is.
+        """
+        for grid in (self.pre, self.act):
+            exponent = int(grid.exponent)
+
+            def place(exponent: int, grid: Grid = grid) -> None:
+                grid.exponent.fill_(exponent)
+                self.tabulate()
+
+            search(place, range(exponent - 1, exponent + 2), loss)
+
+    def tabulate(self) -> None:
+        """Compute the table for the grids as they are."""
         entries = gelu_table(
             bits=self.pre.bits, pre_exp=int(self.pre.exponent), act_exp=int(self.act.exponent)
         )

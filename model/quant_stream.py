@@ -5,14 +5,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import nn
 
 from hw.params import check_integer
 from model.crossbar_sum import ArrayShape
-from model.quant import Grid, covering_exponents
+from model.quant import Grid, covering_exponents, search
 
 __all__ = ["Scheme", "Stream", "StreamAdd"]
 
@@ -87,19 +86,10 @@ class Stream(nn.Module):
             if self.coarse:
                 self.coarse.exponent.fill_(exponent + wider)
 
-        _search(place, range(reach - _FINER, reach + 1), loss)
+        search(place, range(reach - _FINER, reach + 1), loss)
         if self.coarse:
             coarse = int(self.coarse.exponent)
-            _search(self.map.exponent.fill_, range(coarse - wider, coarse + 1), loss)
-
-
-def _search(place: Callable[[int], Any], exponents: range, loss: Callable[[], float]) -> None:
-    """Leave the exponent of the least loss in its place."""
-    losses = {}
-    for exponent in exponents:
-        place(exponent)
-        losses[exponent] = loss()
-    place(min(losses, key=losses.__getitem__))
+            search(self.map.exponent.fill_, range(coarse - wider, coarse + 1), loss)
 
 
 class StreamAdd(nn.Module):

@@ -33,8 +33,10 @@ __all__ = ["QuantIsotropic", "calibrate", "check_integers", "freeze_norms", "qua
 _KEPT = 1 << 14
 """Values kept of each observed tensor."""
 _BATCH = 64
+_ROUNDS = 2
+"""How often the layers' exponents are gone through."""
 _SEARCHED = 128
-"""Images on which exponents of the stream are compared."""
+"""Images on which exponents are compared."""
 
 
 class QuantIsotropic(QuantNetwork):
@@ -150,6 +152,9 @@ class QuantIsotropic(QuantNetwork):
             return loss()
 
         self.stream.fit(torch.cat([seen[name] for name in writers]), fitted_loss)
+        for _ in range(_ROUNDS):
+            for _, gelu, _ in mixes.values():
+                gelu.search(fitted_loss)
         fitted_loss()
 
 

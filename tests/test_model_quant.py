@@ -13,10 +13,12 @@ from torch import nn
 
 from hw.params import ParameterError
 from model import checkpoint, golden, qat, train
+from model import quantise as quantise_module
 from model.augment import normalise
 from model.crossbar_sum import ArrayShape, crossbar_sum
 from model.data import synthetic
 from model.evaluate import load_network
+from model.gelu_table import gelu_table
 from model.parallel import World
 from model.power_norm import PowerOfTwoNorm
 from model.quant import Grid, best_exponents, nearest_power, to_grid, two_to
@@ -126,6 +128,29 @@ def test_the_table_bends_gradients_as_gelu_does():
     far = torch.full((1, 1, 1, 1), 100.0, requires_grad=True)
     gelu(far).sum().backward()
     assert far.grad.item() == 0
+
+
+def test_exponents_of_a_table_are_searched():
+    gelu = TableGELU(4)
+    gelu.fit(torch.randn(1000), torch.randn(1000))
+    wanted = int(gelu.pre.exponent) + 1, int(gelu.act.exponent) - 1
+    gelu.search(lambda: abs(gelu.pre.exponent - wanted[0]) + abs(gelu.act.exponent - wanted[1]))
+    assert (int(gelu.pre.exponent), int(gelu.act.exponent)) == wanted
+    expected = gelu_table(bits=4, pre_exp=wanted[0], act_exp=wanted[1])
+    assert gelu.table.tolist() == expected.tolist()
+
+
+def test_what_the_network_makes_of_exponents_decides():
+    def divergence():
+        net, quantised = network(), twin(act_bits=4, weight_bits=4, per_channel=True)
+        x = normalise(torch.from_numpy(images(64, seed=1)), MEAN, STD)
+        with torch.no_grad():
+            wanted, found = (each(x).log_softmax(1) for each in (net, quantised))
+        return float(nn.functional.kl_div(found, wanted, log_target=True, reduction="batchmean"))
+
+    searched = divergence()
+    with mock.patch.object(quantise_module, "_ROUNDS", 0):
+        assert searched < 0.9 * divergence()
 
 
 def test_the_twin_is_close_to_its_network():
