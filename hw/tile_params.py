@@ -91,8 +91,8 @@ class TileParams:
             )
         if self.adcs % self.cells:
             raise ParameterError(
-                f"the ADCs of a crossbar (columns / columns_per_adc) must be a multiple of the "
-                f"cells of a weight {self.cells}, not {self.adcs}"
+                f"the ADCs must be a multiple of the {self.cells} cells of a weight, "
+                f"not {self.adcs}: {self.columns} columns, {self.columns_per_adc} an ADC"
             )
         if self.lane_depth > MAX_LANE_WORDS:
             raise ParameterError(

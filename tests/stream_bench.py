@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from amaranth.hdl import Value
 from amaranth.lib import wiring
 from amaranth.sim import Simulator
 
@@ -49,7 +50,7 @@ def exchange(
                     source = getattr(dut, name)
                     if beats and name not in offered and not stall():
                         offered.add(name)
-                        ctx.set(source.payload.as_value(), beats[-1])
+                        ctx.set(Value.cast(source.payload), beats[-1])
                     ctx.set(source.valid, name in offered)
                 ctx.set(sink.ready, not stall())
                 for name in sorted(offered):
@@ -58,7 +59,7 @@ def exchange(
                         offered.remove(name)
                         result.taken.setdefault(name, []).append(cycle)
                 if ctx.get(sink.valid) and ctx.get(sink.ready):
-                    result.beats.append(ctx.get(sink.payload.as_value()))
+                    result.beats.append(ctx.get(Value.cast(sink.payload)))
                     result.taken.setdefault(out, []).append(cycle)
                 await ctx.tick()
                 cycle += 1
