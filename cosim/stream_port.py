@@ -51,7 +51,7 @@ class StreamPort:
         count: int = 0,
         stalls: float = 0.0,
         cycles: int | None = None,
-        limit: int = 200_000,
+        limit: int = 20_000,
     ) -> list[int]:
         """Feed streams until all beats are taken and ``count`` beats have come out.
 

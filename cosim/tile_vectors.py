@@ -283,25 +283,36 @@ def draw(
             planes = vector()
             for page in range(pages):
                 command(planes, len(commands), release=page == pages - 1)
-    outputs = params.outputs * sum(command.complete for command in commands)
-    channels = [_channel(params, random) for _ in range(outputs)]
-    return Scenario(params, weights, tables, drawn, commands, channels)
+    scenario = Scenario(params, weights, tables, drawn, commands, [])
+    channels = [_channel(params, random, total) for total in scenario.sums().tolist()]
+    return dataclasses.replace(scenario, channels=channels)
 
 
-def _channel(params: TileParams, random: np.random.Generator) -> Channel:
-    """Draw parameters: half of them such that the result is not mostly saturated."""
-    usual = random.random() < 0.5
-    k = params.sum_bits - params.act_bits - 2 if usual else int(random.integers(-7, 24))
-    room = (1 << (ACC_BITS - 1)) - params.largest_sum - (1 << 23)
-    bias = int(random.integers(-room, room))
+def _channel(params: TileParams, random: np.random.Generator, total: int) -> Channel:
+    """Draw the parameters of an output with this sum.
+
+    Half of them are anything. The others lead to a value within its range, from an accumulator
+    that lies just between two: what rounding is for.
+    """
+    if random.random() < 0.5:
+        room = (1 << (ACC_BITS - 1)) - params.largest_sum - (1 << 23)
+        bias, k = int(random.integers(-room, room)), int(random.integers(-7, 24))
+        sign, exponent, fraction_bits = int(random.integers(-1, 2)), 7, 15
+        offset = int(random.integers(-(1 << 15), 1 << 15))
+    else:
+        half = 1 << (params.act_bits - 1)
+        k = int(random.integers(1, 20))
+        bias = (2 * int(random.integers(-half, half)) + 1 << (k - 1)) - total
+        sign, exponent, fraction_bits = (-1, 1)[int(random.integers(2))], 2, 2
+        offset = int(random.integers(-2 * half, 2 * half))
     return Channel(
-        bias=bias >> 12 if usual else bias,
-        k=min(23, max(-7, k)),
+        bias=bias,
+        k=k,
         table=int(random.integers(params.tables)),
-        sign=int(random.integers(-1, 2)),
-        exponent=int(random.integers(3 if usual else 8)),
-        offset=int(random.integers(-(1 << 15), 1 << 15)) >> (8 if usual else 0),
-        fraction_bits=int(random.integers(3 if usual else 16)),
+        sign=sign,
+        exponent=int(random.integers(exponent, endpoint=True)),
+        offset=offset,
+        fraction_bits=int(random.integers(fraction_bits, endpoint=True)),
     )
 
 

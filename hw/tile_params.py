@@ -188,8 +188,8 @@ class TileParams:
 
     @property
     def lane_depth(self) -> int:
-        """Words {page, select} that an ADC's columns take; other sizes than 2^n leave gaps."""
-        return ((self.pages - 1) << self.select_bits) + self.columns_per_adc
+        """Words {page, select} of an ADC's columns, at least 2; with gaps but for powers of two."""
+        return max(2, ((self.pages - 1) << self.select_bits) + self.columns_per_adc)
 
     @property
     def name(self) -> str:

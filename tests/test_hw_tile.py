@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from cosim.tile_vectors import Command, draw
-from hw.params import ParameterError
 from hw.tile import Tile
 from hw.tile_params import TileParams
 from hw.timing import page_cycles, tile_cycles
@@ -81,18 +80,6 @@ def test_takes_the_cycles_of_the_formula(sizes):
         assert cycles(params, vectors=vectors, pages=pages) == wanted, (vectors, pages)
 
 
-def test_no_gap_between_vectors():
-    usual = TileParams()
-    assert page_cycles(usual) == usual.act_bits * usual.columns_per_adc == 64
-    assert page_cycles(usual, planes=4) == 32
-    # 64 rows are loaded in the 64 cycles of the vector before, though each meets one page only.
-    assert tile_cycles(usual, vectors=1001) - tile_cycles(usual, vectors=1) == 64_000
-    # A stem of 12 rows, and the bound of the whole psp_64_4: stem, eight layers, head.
-    stem = tile_cycles(usual, vectors=257, pages=4, rows=12) - tile_cycles(usual, pages=4, rows=12)
-    layer = tile_cycles(usual, vectors=257, pages=4) - tile_cycles(usual, pages=4)
-    assert stem + 8 * layer + 64 == 589_888
-
-
 def test_the_widest_sum_needs_every_bit():
     # U = 15, Z = 0, Q = −8 in every row of both crossbars, three times: the largest sum there is.
     params = small(crossbars=2, passes=3)
@@ -107,14 +94,6 @@ def test_the_widest_sum_needs_every_bit():
     assert params.largest_sum == 2 * 3 * 5 * 8 * 15 == 3600
     assert params.sum_bits == 13
     run(scenario)
-
-
-@pytest.mark.parametrize("planes", [0, 1, 9, True])
-def test_bad_planes(planes):
-    with pytest.raises(
-        ParameterError, match=f"^planes must be an integer from 2 to 8, not {planes}"
-    ):
-        page_cycles(TileParams(), planes=planes)
 
 
 def test_a_page_that_no_crossbar_stores_takes_one_plane():
