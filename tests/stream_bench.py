@@ -10,7 +10,7 @@ from amaranth.hdl import Value
 from amaranth.lib import wiring
 from amaranth.sim import Simulator
 
-from cosim.tile_vectors import Scenario
+from cosim.tile_scenario import Scenario
 
 Stall = Callable[[], bool]
 

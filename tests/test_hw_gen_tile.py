@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cosim.tile_vectors import Channel
+from cosim.tile_scenario import Channel
 from hw import gen
 from hw.requant import channel_layout
 from hw.tile_params import TileParams

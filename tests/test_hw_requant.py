@@ -6,7 +6,7 @@ import random
 import numpy as np
 import pytest
 
-from cosim.tile_vectors import Channel, expected_outputs
+from cosim.tile_scenario import Channel, expected_outputs
 from hw.requant import Requant, channel_layout, table_layout
 from hw.tile_params import TileParams
 from hw.timing import REQUANT_LATENCY

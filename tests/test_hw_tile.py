@@ -8,7 +8,8 @@ import random
 import numpy as np
 import pytest
 
-from cosim.tile_vectors import Command, draw
+from cosim.tile_scenario import Command
+from cosim.tile_vectors import draw
 from hw.tile import Tile
 from hw.tile_params import TileParams
 from hw.timing import page_cycles, tile_cycles
