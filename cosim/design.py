@@ -14,6 +14,8 @@ from collections.abc import Iterable
 from amaranth.back import verilog
 from amaranth.lib import wiring
 
+from hw.product import ports_of
+
 __all__ = ["TOP", "Block", "Design", "DesignError", "bundle", "emit_block"]
 
 TOP = "bench"
@@ -78,9 +80,8 @@ def emit_block(component: wiring.Component, name: str) -> Block:
     """Emit a component's Verilog, without source attributes, under the module name ``name``."""
     text = verilog.convert(component, name=name, emit_src=False)
     ports = [("input", "clk", 1), ("input", "rst", 1)]
-    for path, member, value in component.signature.flatten(component):
-        kind = "input" if member.flow is wiring.In else "output"
-        ports.append((kind, "__".join(map(str, path)), len(value)))
+    for port in ports_of(component.signature):
+        ports.append((port["direction"], port["name"], port["width"]))
     return Block(name, text, tuple(ports))
 
 

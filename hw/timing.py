@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Cycles of every block, as functions of its parameters.
 
-A leaf: the standard library and ``hw.params`` only.
+A leaf: the standard library and the parameters only.
 
 Co-simulation asserts that these are *equal* to what the RTL takes, the proofs use them as bounds,
 and the cost model charges them. A formula is written once, as terms; its text is in the JSON beside
@@ -13,19 +13,32 @@ from __future__ import annotations
 import dataclasses
 
 from hw.params import ArrayParams, ShiftParams, check_integer
+from hw.tile_params import TileParams
 
 __all__ = [
+    "ABSENT_PAGE",
     "ARRAY",
     "AXIS",
+    "CROSSBAR_LATENCY",
+    "LEAD",
+    "PACE",
+    "PAGE",
     "PAPER",
+    "PERIOD",
     "READER",
+    "REQUANT_LATENCY",
     "SHIFT",
+    "SUM_LATENCY",
+    "TILE",
     "Formula",
+    "Largest",
     "array_cycles",
     "axis_cycles",
+    "page_cycles",
     "paper_cycles",
     "reader_cycles",
     "shift_cycles",
+    "tile_cycles",
 ]
 
 
@@ -57,11 +70,58 @@ class Formula:
         return total
 
 
+@dataclasses.dataclass(frozen=True)
+class Largest:
+    """Cycles as the largest of several formulas.
+
+    Parameters
+    ----------
+    of : tuple of Formula
+    """
+
+    of: tuple[Formula, ...]
+
+    def __str__(self) -> str:
+        return f"max({', '.join(map(str, self.of))})"
+
+    def __call__(self, **counts: int) -> int:
+        """Cycles for the given counts."""
+        return max(formula(**counts) for formula in self.of)
+
+
 SHIFT = Formula(((1, ("channels", "height", "width")), (2, ())))
 ARRAY = Formula(((1, ("blocks", "group", "height", "width")), (2, ())))
 AXIS = Formula(((3, ("maps", "height", "width")), (2, ("maps",))))
 READER = Formula(((0, ()),))
 PAPER = Formula(((1, ("group", "height", "width")),))
+
+CROSSBAR_LATENCY = 3
+"""From a sample to its codes: read, count, add; a macro behind the same ports takes as long."""
+
+SUM_LATENCY = CROSSBAR_LATENCY + 3
+"""From a sample to the first sum that it completes: one cycle to shift and add, two to queue."""
+
+REQUANT_LATENCY = 5
+"""From a sum to its output."""
+
+# `more_x` stands for x − 1.
+LEAD = Largest(
+    (Formula(((1, ("more_planes", "columns_per_adc")),)), Formula(((1, ("weight_bits",)),)))
+)
+PAGE = Formula(((1, ("lead",)), (1, ("columns_per_adc",))))
+ABSENT_PAGE = Formula(((1, ("columns_per_adc",)),))
+PACE = Largest((Formula(((1, ("page",)),)), Formula(((1, ("outputs",)),))))
+PERIOD = Largest((Formula(((1, ("rows",)),)), Formula(((1, ("pages", "pace")),))))
+TILE = Formula(
+    (
+        (1, ("rows",)),
+        (1, ("lead",)),
+        (1, ("outputs",)),
+        (1, ("more_pages", "pace")),
+        (1, ("more_vectors", "period")),
+        (SUM_LATENCY + REQUANT_LATENCY, ()),
+    )
+)
 
 
 def shift_cycles(params: ShiftParams, *, channels: int = 1) -> int:
@@ -106,3 +166,73 @@ def paper_cycles(params: ArrayParams) -> int:
     """
     shift = params.shift
     return PAPER(group=params.group, height=shift.height, width=shift.width)
+
+
+def page_cycles(params: TileParams, *, planes: int | None = None) -> int:
+    """Cycles of a page in a tile: max((planes − 1)·columns_per_adc, weight_bits) + columns_per_adc.
+
+    Which is planes·columns_per_adc unless the planes before the last are over before Z·ΣQ is
+    there, a bit of Z a cycle. A page that no crossbar stores takes columns_per_adc cycles.
+
+    Parameters
+    ----------
+    params : TileParams
+    planes : int, optional
+        Bit planes of the layer, 2…act_bits (default: act_bits).
+    """
+    planes = check_integer(
+        "planes", params.act_bits if planes is None else planes, 2, params.act_bits
+    )
+    return PAGE(lead=_lead(params, planes), columns_per_adc=params.columns_per_adc)
+
+
+def tile_cycles(
+    params: TileParams,
+    *,
+    vectors: int = 1,
+    pages: int = 1,
+    rows: int | None = None,
+    planes: int | None = None,
+) -> int:
+    """Cycles of a tile for vectors back to back, each multiplied with as many pages.
+
+    Counted from the first activation in to the last output out, both included, if neither side
+    ever waits: the first vector is loaded; then vectors follow each other every
+    max(rows, pages·max(page, outputs)) cycles, since the next one is loaded meanwhile, and one
+    output leaves a cycle.
+
+    Parameters
+    ----------
+    params : TileParams
+    vectors, pages : int
+        Vectors, and commands for each, all ``complete``, with a stored page.
+    rows : int, optional
+        Rows that are loaded, 1…rows (default: all).
+    planes : int, optional
+        Bit planes of the layer, 2…act_bits (default: act_bits).
+    """
+    check_integer("vectors", vectors, 1, 1 << 32)
+    check_integer("pages", pages, 1, 1 << 32)
+    rows = check_integer("rows", params.rows if rows is None else rows, 1, params.rows)
+    planes = check_integer(
+        "planes", params.act_bits if planes is None else planes, 2, params.act_bits
+    )
+    pace = PACE(page=page_cycles(params, planes=planes), outputs=params.outputs)
+    return TILE(
+        rows=rows,
+        lead=_lead(params, planes),
+        outputs=params.outputs,
+        more_pages=pages - 1,
+        pace=pace,
+        more_vectors=vectors - 1,
+        period=PERIOD(rows=rows, pages=pages, pace=pace),
+    )
+
+
+def _lead(params: TileParams, planes: int) -> int:
+    """Cycles of a page before its last plane."""
+    return LEAD(
+        more_planes=planes - 1,
+        columns_per_adc=params.columns_per_adc,
+        weight_bits=params.weight_bits,
+    )

@@ -16,6 +16,7 @@ import time
 from collections.abc import Sequence
 
 from hw import cli, gen
+from hw.product import emit
 
 PROGRAM = "python -m scripts.bench_gen"
 BLOCKS = {
@@ -36,7 +37,7 @@ def _seconds_inside(options: Sequence[str]) -> float:
     """Seconds of the conversion alone, the component made afresh."""
     chosen = vars(gen.parser().parse_args(options))
     start = time.perf_counter()
-    gen.emit(gen.chosen_product(chosen))
+    emit(gen.chosen_product(chosen))
     return time.perf_counter() - start
 
 

@@ -5,6 +5,7 @@ import pytest
 
 from hw import timing
 from hw.params import ArrayParams, ParameterError, ShiftParams
+from hw.tile_params import TileParams
 
 MAP = ShiftParams(height=16, width=16)
 
@@ -28,9 +29,42 @@ def test_text_of_a_formula():
     assert str(timing.SHIFT) == "channels*height*width + 2"
     assert str(timing.AXIS) == "3*maps*height*width + 2*maps"
     assert str(timing.READER) == "0"
+    assert str(timing.LEAD) == "max(more_planes*columns_per_adc, weight_bits)"
+    assert str(timing.PERIOD) == "max(rows, pages*pace)"
+
+
+def test_a_tile_of_usual_size():
+    usual = TileParams()
+    assert timing.page_cycles(usual) == usual.act_bits * usual.columns_per_adc == 64
+    assert timing.page_cycles(usual, planes=4) == 32
+    assert timing.tile_cycles(usual) == 64 + 64 + 16 + 11 - 8
+    # 64 rows are loaded in the 64 cycles of the vector before, though each meets one page only.
+    assert timing.tile_cycles(usual, vectors=1001) - timing.tile_cycles(usual) == 64_000
+
+
+def test_the_bound_of_a_whole_network():
+    # psp_64_4 with one crossbar: 256 pixels, stem of 12 rows, eight layers, head of one pixel.
+    def layer(rows):
+        one, all_pixels = (
+            timing.tile_cycles(TileParams(), vectors=count, pages=4, rows=rows)
+            for count in (1, 257)
+        )
+        return all_pixels - one
+
+    head = timing.page_cycles(TileParams())
+    assert layer(12) + 8 * layer(64) + head == 589_888
 
 
 @pytest.mark.parametrize("count", [0, -1, 1.5, True])
 def test_bad_counts(count):
     with pytest.raises(ParameterError, match="^channels must be an integer from 1 to "):
         timing.shift_cycles(MAP, channels=count)
+    for name in ("vectors", "pages"):
+        with pytest.raises(ParameterError, match=f"^{name} must be an integer from 1 to "):
+            timing.tile_cycles(TileParams(), **{name: count})
+    with pytest.raises(ParameterError, match=f"^rows must be an integer from 1 to 64, not {count}"):
+        timing.tile_cycles(TileParams(), rows=count)
+    with pytest.raises(
+        ParameterError, match=f"^planes must be an integer from 2 to 8, not {count}"
+    ):
+        timing.page_cycles(TileParams(), planes=count)

@@ -20,7 +20,7 @@ TARGETS = set(re.findall(r"(?:`|^)make ([a-z-]+)", README, re.MULTILINE))
 
 
 def test_the_commands_were_found():
-    assert len(GENERATE) == 5
+    assert len(GENERATE) == 6
     assert {"demo", "test", "prove", "mutate", "size", "bench", "lint"} <= TARGETS
 
 

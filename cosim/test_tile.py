@@ -1,0 +1,294 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tile's RTL against the golden executor: all widths, all ADCs, stalls, cycles, activity."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cosim.design import Block, Design, bundle, emit_block
+from cosim.runner import SimulationError, run
+from cosim.tile_scenario import Scenario
+from cosim.tile_vectors import draw
+from hw.tile import Tile
+from hw.tile_params import TileParams
+from hw.timing import tile_cycles
+
+BODY = "cosim.body_tile"
+
+# Weight, cell, activation and ADC bits; rows, columns, columns an ADC; crossbars, passes; bits out.
+WIDTHS = [
+    TileParams(
+        weight_bits=weight_bits,
+        cell_bits=cell_bits,
+        act_bits=act_bits,
+        adc_bits=adc_bits,
+        rows=rows,
+        columns=columns,
+        columns_per_adc=columns_per_adc,
+        crossbars=crossbars,
+        passes=passes,
+        pages=3,
+        tables=2,
+        stream_bits=stream_bits,
+    )
+    for (
+        (weight_bits, cell_bits, act_bits, adc_bits),
+        (rows, columns, columns_per_adc),
+        (crossbars, passes),
+        stream_bits,
+    ) in [
+        ((8, 1, 8, 4), (9, 16, 2), (1, 1), 8),
+        ((8, 2, 4, 6), (17, 16, 4), (2, 1), 16),
+        ((8, 4, 2, 7), (5, 12, 3), (1, 3), 8),
+        ((4, 1, 4, 4), (12, 8, 1), (3, 1), 4),
+        ((4, 2, 2, 5), (8, 32, 8), (1, 2), 6),
+        ((4, 4, 8, 5), (7, 6, 2), (2, 2), 8),
+        ((2, 1, 2, 8), (16, 16, 4), (1, 1), 2),
+        ((2, 2, 8, 3), (6, 8, 1), (2, 1), 8),
+        ((2, 4, 4, 6), (3, 10, 5), (1, 1), 8),
+        ((3, 2, 5, 4), (10, 12, 3), (1, 1), 7),
+    ]
+]
+
+# 64 rows of 2-bit cells reach 192: 8 bits are lossless, each bit less saturates more.
+ADCS = [
+    TileParams(weight_bits=4, columns=8, columns_per_adc=4, adc_bits=adc_bits, pages=3, tables=2)
+    for adc_bits in (8, 7, 6, 5, 4)
+]
+
+FULL_SIZE = TileParams(pages=4, tables=2)
+
+FAULTY = TileParams(
+    weight_bits=4,
+    act_bits=4,
+    adc_bits=3,
+    rows=6,
+    columns=16,
+    columns_per_adc=2,
+    crossbars=2,
+    pages=3,
+    tables=2,
+    stream_bits=6,
+)
+
+JOBS, CYCLES, RESET = "jobs_with_random_stalls", "cycles_without_stalls", "reset_at_random_moments"
+
+# Name, old text, new text, the test that notices, a word of its message.
+FAULTS = [
+    ("top_plane_added", "= sample[3] ? ", "= 1'h0 ? ", JOBS, "outputs"),
+    ("zero_point_forgotten", " - $signed(\\before );", " - 12'sh0;", JOBS, "outputs"),
+    ("adc_one_bit_narrower", "> 3'h7;", "> 3'h3;", JOBS, "outputs"),
+    ("halves_down", "{ acc_1, 8'h00 }", "{ acc_1, 8'h00 } - 40'h1", JOBS, "outputs"),
+    ("sums_never_cleared", "= sample[1] ? 12'h000 :", "= 1'h0 ? 12'h000 :", JOBS, "outputs"),
+    ("vector_before_shines_through", "row[0] ? 6'h00 :", "1'h0 ? 6'h00 :", JOBS, "outputs"),
+    ("queue_overflows", "assign room = | free;", "assign room = 1'h1;", JOBS, "came out|outputs"),
+    ("zero_point_too_late", "settled = cycles == 3'h4;", "settled = 1'h1;", JOBS, "outputs"),
+    ("conversions_miscounted", "converted * 4'h8;", "converted * 4'h4;", JOBS, "counters must be"),
+    (
+        "slow_to_settle",
+        "settled = cycles == 3'h4;",
+        "settled = cycles == 3'h7;",
+        CYCLES,
+        "must take",
+    ),
+    (
+        "reset_ignored",
+        "if (rst) begin",
+        "if (1'h0) begin",
+        RESET,
+        "outputs|counters|came out|must hold",
+    ),
+]
+
+
+@functools.cache
+def design() -> Design:
+    """All widths, all ADCs and all faults, in one build."""
+    blocks = [block(params) for params in [*WIDTHS, *ADCS, FAULTY]]
+    return bundle("tile", blocks + [faulty(fault) for fault in FAULTS])
+
+
+def lone_design(block: Block) -> Design:
+    """One block: for Icarus, which builds fast, and is slowed down by blocks that stand still."""
+    return bundle(block.name, [block])
+
+
+def faulty(fault: tuple[str, ...]) -> Block:
+    """Return a block with a seeded fault."""
+    return block(FAULTY).with_fault(*fault[:3])
+
+
+@functools.cache
+def block(params: TileParams) -> Block:
+    """Return one shape's block."""
+    return emit_block(Tile(params=params), f"tile_{params.name}")
+
+
+def job(scenario: Scenario, cycles: int | None = None) -> dict[str, Any]:
+    """Return a job of `cosim.body_tile`."""
+    return {
+        "feeds": {
+            "activations": scenario.activation_beats(),
+            "commands": scenario.command_beats(),
+            "channels": scenario.channel_beats(),
+        },
+        "outputs": scenario.output_beats(),
+        "activity": scenario.activity(),
+        "cycles": cycles,
+    }
+
+
+def check(
+    design: Design,
+    simulator: str,
+    params: TileParams,
+    folder: Path,
+    *,
+    vectors: int = 6,
+    **options: str,
+) -> list[str]:
+    """Run the tests on one shape, or on the block named in the options.
+
+    The jobs are a mixed one, and such whose cycles are known: one vector, vectors back to back,
+    several commands a vector.
+    """
+    mixed = draw(params, seed=params.rows, vectors=vectors, pages=2)
+    jobs = [job(mixed)]
+    for count, pages in ((1, 1), (vectors, 1), (3, 2)):
+        steady = draw(params, seed=params.rows, vectors=count, pages=pages, steady=True)
+        jobs.append(job(steady, tile_cycles(params, vectors=count, pages=pages)))
+    contents = {"program": mixed.program(), "entries": mixed.entries()}
+    name = options.get("block", f"tile_{params.name}")
+    return simulate(design, simulator, block(params), name, contents, jobs, folder, **options)
+
+
+def simulate(
+    design: Design,
+    simulator: str,
+    like: Block,
+    name: str,
+    contents: dict[str, list[int]],
+    jobs: list[dict[str, Any]],
+    folder: Path,
+    **options: str,
+) -> list[str]:
+    """Run the body on the block of that name, whose ports are those of ``like``."""
+    widths = {
+        port.removesuffix("__payload"): width
+        for kind, port, width in like.ports
+        if kind == "input" and port.endswith("__payload")
+    }
+    return run(
+        design,
+        simulator,
+        BODY,
+        folder=folder,
+        parameters={
+            "block": name,
+            "seed": 1,
+            "widths": widths,
+            "contents": contents,
+            "jobs": jobs,
+        },
+        tests=options.get("tests"),
+    )
+
+
+@pytest.mark.parametrize("params", [*WIDTHS, *ADCS, FAULTY], ids=lambda params: params.name)
+def test_rtl_equals_the_golden_executor(simulator: str, params: TileParams, tmp_path: Path) -> None:
+    """All tests of the body pass with every width and every ADC."""
+    chosen = lone_design(block(params)) if simulator == "icarus" else design()
+    passed = check(chosen, simulator, params, tmp_path)
+    assert len(passed) == 3, f"all three tests must run, not {passed}"
+
+
+@pytest.mark.parametrize(
+    "simulator",
+    ["icarus", pytest.param("verilator", marks=pytest.mark.slow)],
+    indirect=True,
+)
+def test_rtl_of_full_size_equals_the_golden_executor(simulator: str, tmp_path: Path) -> None:
+    """64 × 64 cells, 8-bit weights and activations: 64 cycles a page."""
+    check(lone_design(block(FULL_SIZE)), simulator, FULL_SIZE, tmp_path, vectors=4, tests=CYCLES)
+
+
+# A macro as a foundry might deliver it: its cells are wired, its ADCs take three cycles.
+MACRO = """
+module crossbar_macro(
+  input clk, input [1:0] page, input [5:0] wordlines, input [0:0] column_select, input sample,
+  output [11:0] codes
+);
+  integer row, adc, total;
+  reg [11:0] held, settled, converted;
+  assign codes = converted;
+  always @(posedge clk) begin
+    for (adc = 0; adc < 4; adc = adc + 1) begin
+      total = 0;
+      for (row = 0; row < 6; row = row + 1)
+        if (wordlines[row]) total = total + (5*page + 3*(4*column_select + adc) + row*row) % 4;
+      held[3*adc +: 3] <= total > 7 ? 7 : total;
+    end
+    settled <= held;
+    converted <= settled;
+  end
+endmodule
+"""
+
+
+def simulate_analog(simulator: str, macro: str, folder: Path) -> None:
+    """Run a tile with black boxes on a scenario with the macro's weights."""
+    params = TileParams(
+        rows=6,
+        columns=8,
+        columns_per_adc=2,
+        weight_bits=4,
+        act_bits=4,
+        adc_bits=3,
+        pages=3,
+        tables=2,
+    )
+    page, row, column = np.ogrid[:3, :6, :8]
+    cells = (5 * page + 3 * column + row * row) % 4
+    weights = (cells[:, :, 0::2] + 4 * cells[:, :, 1::2])[None]
+    scenario = dataclasses.replace(draw(params, seed=1, vectors=6, pages=2), weights=weights)
+    tile = emit_block(Tile(params=params, analog=True), "tile_analog")
+    design = bundle("tile_analog", [dataclasses.replace(tile, text=tile.text + macro)])
+    contents = {"entries": scenario.entries()}
+    simulate(design, simulator, tile, tile.name, contents, [job(scenario)], folder, tests=JOBS)
+
+
+@pytest.mark.parametrize("simulator", ["icarus"], indirect=True)
+def test_an_analog_macro_takes_the_stand_ins_place(simulator: str, tmp_path: Path) -> None:
+    """The tile with black boxes computes with whatever is behind their ports."""
+    simulate_analog(simulator, MACRO, tmp_path / "right")
+    hasty = MACRO.replace("codes = converted", "codes = settled")
+    with pytest.raises(SimulationError, match="outputs"):
+        simulate_analog(simulator, hasty, tmp_path / "hasty")
+
+
+def test_adcs_that_saturate_change_the_outputs() -> None:
+    """Each bit of an ADC counts in these scenarios: its absence would be noticed."""
+    outputs = [tuple(draw(p, seed=64, vectors=8, pages=3).output_beats()) for p in ADCS]
+    assert len(set(outputs)) == len(ADCS)
+
+
+@pytest.mark.parametrize(
+    ("simulator", "fault"),
+    [("icarus", FAULTS[0]), *(("verilator", fault) for fault in FAULTS)],
+    ids=lambda value: value if isinstance(value, str) else value[0],
+    indirect=["simulator"],
+)
+def test_seeded_fault_is_noticed(
+    simulator: str, fault: tuple[str, str, str, str, str], tmp_path: Path
+) -> None:
+    """Negative control: the named test fails on a faulty block."""
+    name, _, _, test, message = fault
+    chosen = lone_design(faulty(fault)) if simulator == "icarus" else design()
+    with pytest.raises(SimulationError, match=message):
+        check(chosen, simulator, FAULTY, tmp_path, block=name, tests=test)

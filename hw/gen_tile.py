@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Command line of the crossbar tile: ``python -m hw.gen tile``."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from amaranth.hdl import Shape
+from amaranth.lib import data, wiring
+
+from hw import cli, timing
+from hw.crossbar import MACRO, crossbar_members
+from hw.params import ParameterError
+from hw.product import Product, deliver, ports_of
+from hw.tile import Tile
+from hw.tile_params import LIMITS, TileParams
+
+__all__ = ["main", "tile_product"]
+
+PROGRAM = "python -m hw.gen tile"
+
+OPTIONS = {
+    "rows": ("COUNT", "wordlines of a crossbar"),
+    "columns": ("COUNT", "bitlines of a crossbar"),
+    "cell_bits": ("BITS", "bits of a cell"),
+    "weight_bits": ("BITS", "bits of a weight, stored in adjacent cells"),
+    "act_bits": ("BITS", "bits of an activation, driven one after the other"),
+    "adc_bits": ("BITS", "bits of an ADC, which saturates"),
+    "columns_per_adc": ("COUNT", "columns that share an ADC"),
+    "pages": ("COUNT", "crossbars' worth of cells that one stores"),
+    "crossbars": ("COUNT", "crossbars side by side, whose sums are added"),
+    "passes": ("COUNT", "commands whose sums may be added up"),
+    "tables": ("COUNT", "non-linearities that are stored"),
+    "stream_bits": ("BITS", "bits of an output"),
+}
+
+
+def tile_product(params: TileParams, *, analog: bool = False) -> Product:
+    """Return the tile as a product, with black boxes for analog macros if wanted."""
+    component = Tile(params=params, analog=analog)
+    derived = ("cells", "adcs", "units", "outputs", "max_code", "code_bits", "sum_bits")
+    formulas = {
+        "lead": timing.LEAD,
+        "page": timing.PAGE,
+        "page that no crossbar stores": timing.ABSENT_PAGE,
+        "pace": timing.PACE,
+        "period": timing.PERIOD,
+    }
+    return Product(
+        module="tile",
+        folder=f"tile_{params.name}" + ("_analog" if analog else ""),
+        component=component,
+        parameters=dataclasses.asdict(params) | {"analog": analog},
+        facts={
+            "derived": {name: getattr(params, name) for name in derived},
+            "streams": streams_of(component),
+            "macro": _macro(params) if analog else None,
+            "formulas": {name: str(formula) for name, formula in formulas.items()},
+        },
+        cycles={
+            "vectors back to back": str(timing.TILE),
+            "one vector, one page": timing.tile_cycles(params),
+            "one page": timing.page_cycles(params),
+        },
+        files={f"{MACRO}.v": macro_declaration(params)} if analog else {},
+    )
+
+
+def streams_of(component: wiring.Component) -> dict[str, list[dict[str, Any]]]:
+    """Return the fields of each stream's payload: name, offset, width, signed, count."""
+    streams = {}
+    for name, member in component.signature.members.items():
+        if member.is_signature:
+            layout = member.signature.members["payload"].shape
+            streams[name] = [_field(key, field) for key, field in layout]
+    return streams
+
+
+def _field(name: str, field: data.Field) -> dict[str, Any]:
+    shape, count = field.shape, 1
+    if isinstance(shape, data.ArrayLayout):
+        shape, count = shape.elem_shape, shape.length
+    scalar = Shape.cast(shape)
+    return {
+        "name": name,
+        "offset": field.offset,
+        "width": scalar.width,
+        "signed": scalar.signed,
+        "count": count,
+    }
+
+
+def _macro(params: TileParams) -> dict[str, Any]:
+    clock = {"name": "clk", "direction": "input", "width": 1, "signed": False}
+    return {
+        "module": MACRO,
+        "file": f"{MACRO}.v",
+        "ports": [clock, *ports_of(wiring.Signature(crossbar_members(params)))],
+        "cycles from sample to codes": timing.CROSSBAR_LATENCY,
+    }
+
+
+def macro_declaration(params: TileParams) -> str:
+    """Return the Verilog that declares the analog macro's ports, and nothing behind them."""
+    ports = [
+        f"  {port['direction']} wire [{port['width'] - 1}:0] {port['name']}"
+        for port in _macro(params)["ports"]
+    ]
+    return (
+        "// Ports of the analog macro; the macro itself takes this file's place.\n"
+        f"(* blackbox *)\nmodule {MACRO}(\n" + ",\n".join(ports) + "\n);\nendmodule\n"
+    )
+
+
+def parser() -> cli.Parser:
+    """Return the command line's parser."""
+    command = cli.Parser(
+        PROGRAM, "Generate the crossbar tile: Verilog, and a JSON that describes it."
+    )
+    for field in dataclasses.fields(TileParams):
+        metavar, meaning = OPTIONS[field.name]
+        command.add_argument(
+            f"--{field.name.replace('_', '-')}",
+            type=cli.integer(field.name, *LIMITS[field.name]),
+            metavar=metavar,
+            default=field.default,
+            help=meaning,
+        )
+    command.add_argument(
+        "--macro",
+        choices=["stand-in", "black-box"],
+        default="stand-in",
+        help="digital crossbars in block RAM, or the ports of an analog macro",
+    )
+    command.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        default=argparse.SUPPRESS,
+        help="output folder (default: build/tile_ and the shape)",
+    )
+    command.add_argument("--json", action="store_true", help="print the JSON instead of a summary")
+    return command
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command line; returns the exit code."""
+    options = vars(parser().parse_args(arguments))
+    try:
+        params = TileParams(**{name: options[name] for name in OPTIONS})
+        product = tile_product(params, analog=options["macro"] == "black-box")
+        deliver(product, options.get("out"), as_json=options["json"])
+    except (ParameterError, cli.OutputError) as error:
+        cli.bad_input(PROGRAM, error)
+    return 0
