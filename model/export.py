@@ -158,7 +158,7 @@ def _cells(
 
 
 def _affine(norm: PowerOfTwoNorm) -> Affine:
-    gain, offset = norm.coefficients(norm.norm.running_mean)
+    gain, offset = norm.coefficients(norm.mean)
     exponent = torch.frexp(gain.abs()).exponent - 1 - norm.lowest
     return Affine(
         sign=gain.sign().numpy().astype(np.int8),

@@ -24,8 +24,13 @@ __all__ = ["gelu_table"]
 _DIGITS = 60
 
 
-def gelu_table(*, bits: int, pre_exp: int, act_exp: int) -> npt.NDArray[np.int8]:
+def gelu_table(
+    *, bits: int, pre_exp: int, act_exp: int, pre_zero: int = 0, act_zero: int = 0
+) -> npt.NDArray[np.int8]:
     """Return GELU from one power-of-two grid to another.
+
+    Before the table, code q stands for (q + pre_zero)·2^pre_exp; after it, for
+    (q + act_zero)·2^act_exp.
 
     Parameters
     ----------
@@ -33,6 +38,8 @@ def gelu_table(*, bits: int, pre_exp: int, act_exp: int) -> npt.NDArray[np.int8]
         Of input and output, two's complement, 2…8.
     pre_exp, act_exp : int
         Exponents of input and output, −64…64.
+    pre_zero, act_zero : int
+        0…2^(bits−1).
 
     Returns
     -------
@@ -47,18 +54,16 @@ def gelu_table(*, bits: int, pre_exp: int, act_exp: int) -> npt.NDArray[np.int8]
     check_integer("bits", bits, 2, 8)
     check_integer("pre_exp", pre_exp, -64, 64)
     check_integer("act_exp", act_exp, -64, 64)
-    return np.array(_entries(bits, pre_exp, act_exp), np.int8)
+    half = 1 << (bits - 1)
+    check_integer("pre_zero", pre_zero, 0, half)
+    check_integer("act_zero", act_zero, 0, half)
+    with mpmath.workdps(_DIGITS):
+        entries = [_entry(pre + pre_zero, pre_exp, act_exp) for pre in range(-half, half)]
+    # Before NumPy sees them: they may exceed any of its integers.
+    return np.array([min(max(entry - act_zero, -half), half - 1) for entry in entries], np.int8)
 
 
 @functools.cache
-def _entries(bits: int, pre_exp: int, act_exp: int) -> list[int]:
-    half = 1 << (bits - 1)
-    with mpmath.workdps(_DIGITS):
-        entries = [_entry(pre, pre_exp, act_exp) for pre in range(-half, half)]
-    # Before NumPy sees them: they may exceed any of its integers.
-    return [min(max(entry, -half), half - 1) for entry in entries]
-
-
 def _entry(pre: int, pre_exp: int, act_exp: int) -> int:
     """Return ⌊GELU(pre·2^pre_exp)·2^−act_exp + ½⌋.
 

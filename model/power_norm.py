@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from model.quant import Grid, nearest_power, to_grid, two_to
+from model.quant_table import TableGELU
 
 __all__ = ["PowerOfTwoNorm", "batch_norm"]
 
@@ -31,17 +32,19 @@ class PowerOfTwoNorm(nn.Module):
         Taken over, with its statistics.
     source, out : Grid
         Of what comes in and goes out.
+    table : TableGELU, optional
+        What comes before: results of it are lowered, and so is their mean.
     """
 
     lowest: torch.Tensor
 
-    def __init__(self, norm: Any, source: Grid, out: Grid) -> None:
+    def __init__(self, norm: Any, source: Grid, out: Grid, table: TableGELU | None = None) -> None:
         super().__init__()
         self.norm = norm
         self.frozen = False
         # Least exponent of a gain; the offset's unit goes with it.
         self.register_buffer("lowest", torch.zeros((), dtype=torch.int32))
-        self._grids = (source, out)
+        self._grids, self._tables = (source, out), (table,)
 
     @property
     def unit(self) -> torch.Tensor:
@@ -54,13 +57,25 @@ class PowerOfTwoNorm(nn.Module):
         source, out = self._grids
         return int(out.exponent - source.exponent - self.lowest)
 
+    @property
+    def lowered(self) -> torch.Tensor | float:
+        """What is missing in what comes in."""
+        table = self._tables[0]
+        return table.lowered if table else 0.0
+
+    @property
+    def mean(self) -> torch.Tensor:
+        """Of what comes in, by the running statistics: [C]."""
+        found: torch.Tensor = self.norm.running_mean - self.lowered
+        return found
+
     def fit(self) -> None:
         """Choose the window of gains, such that offsets fit and 0 ≤ f ≤ 15."""
         source, out = self._grids
         with torch.no_grad():
             gain = self._gain()
             highest = int(gain.abs().amax().clamp_min(2.0**-40).log2().round())
-            reach = (self.norm.bias - self.norm.running_mean * gain).abs().amax()
+            reach = (self.norm.bias - self.mean * gain).abs().amax()
             # Twice the largest offset, and one gain more, are left for training.
             coarse = int((reach.clamp_min(2.0**-40) / (1 << (OFFSET_BITS - 2))).log2().ceil())
         rounded = int(out.exponent - source.exponent)
@@ -81,11 +96,11 @@ class PowerOfTwoNorm(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map [B, C, H, W] to the grid ``out``."""
         norm = self.norm
-        mean = norm.running_mean
+        mean = self.mean
         if self.training and not self.frozen:
             mean = x.mean((0, 2, 3))
             with torch.no_grad():
-                norm.running_mean.lerp_(mean, norm.momentum)
+                norm.running_mean.lerp_(mean + self.lowered, norm.momentum)
                 variance = (
                     x.square().mean((0, 2, 3)) - mean.square()
                 )  # var() takes forty times as long

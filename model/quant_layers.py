@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The layers of a network that trains for integers: twins of convolution, GELU and head.
+"""The layers of a network that trains for integers: twins of convolution and head.
 
 A layer fetches from feature maps on the *stream* grid, which the whole network shares, sums in
 crossbars, requantises, takes GELU from a table, and applies batch norm as a power of two and an
@@ -8,19 +8,16 @@ offset for each channel, back on the stream grid: docs/intnet.md, step by step.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import torch
 from torch import nn
 from torch.nn import functional
 
 from model.crossbar_sum import ArrayShape, crossbar_sum
-from model.gelu_table import gelu_table
 from model.intnet_layers import MAX_K, MIN_K
-from model.quant import Grid, best_exponents, search, to_grid, two_to
+from model.quant import Grid, best_exponents, to_grid, two_to
+from model.quant_table import TableGELU
 
-__all__ = ["QuantConv", "QuantHead", "TableGELU"]
+__all__ = ["QuantConv", "QuantHead"]
 
 BIAS_BITS = 24
 """In float32, the sums stay below 2^23 besides."""
@@ -41,13 +38,15 @@ class QuantConv(nn.Module):
     per_channel : bool
         A weight exponent for each output, instead of one.
     array : ArrayShape
+    table : TableGELU, optional
+        What follows; its threshold is part of the bias.
     """
 
     weight_exponent: torch.Tensor
 
     def __init__(
         self, conv: nn.Conv2d, source: Grid, *, rounds: bool, weight_bits: int,
-        per_channel: bool, array: ArrayShape,
+        per_channel: bool, array: ArrayShape, table: TableGELU | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
         self.rounds = rounds
@@ -57,8 +56,8 @@ class QuantConv(nn.Module):
         self.bias = None if conv.bias is None else nn.Parameter(conv.bias.detach().clone())
         exponents = torch.zeros(len(conv.weight) if per_channel else 1, dtype=torch.int32)
         self.register_buffer("weight_exponent", exponents)
-        # In a tuple: a grid belongs to one module, and others look at it.
-        self._grids = (source,)
+        # In tuples: they belong to one module each, and others look at them.
+        self._grids, self._tables = (source,), (table,)
 
     @property
     def source(self) -> Grid:
@@ -76,7 +75,7 @@ class QuantConv(nn.Module):
         return two_to(self.source.exponent + self.weight_exponent)
 
     def fit(self, pre: Grid) -> None:
-        """Choose the weights' exponents, such that ``pre`` is at most 23 bits coarser.
+        """Choose the weights' exponents, such that k is in its range.
 
         Parameters
         ----------
@@ -86,14 +85,20 @@ class QuantConv(nn.Module):
         rows = self.weight.detach().reshape(len(self.weight_exponent), -1)
         self.weight_exponent.copy_(best_exponents(rows, self.weight_bits))
         finest = pre.exponent - self.source.exponent
-        self.weight_exponent.clamp_(finest - MAX_K, finest - MIN_K)
+        # A threshold must be a multiple of the accumulators' unit, and not too large a one.
+        low, high = (0, BIAS_BITS - 1 - pre.bits) if self._tables[0] else (MIN_K, MAX_K)
+        self.weight_exponent.clamp_(finest - high, finest - low)
 
     def rounded(self) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Return weights and bias on their grids."""
         half = 1 << (self.weight_bits - 1)
         step = two_to(self.weight_exponent)[:, None, None, None]
         weight = to_grid(self.weight, step, -half, half - 1)
-        return weight, None if self.bias is None else _rounded_bias(self.bias, self.unit)
+        bias: torch.Tensor | None = self.bias
+        if self._tables[0]:
+            wanted = torch.zeros_like(self.weight[:, 0, 0, 0]) if bias is None else bias
+            bias = wanted - self._tables[0].threshold
+        return weight, None if bias is None else _rounded_bias(bias, self.unit)
 
     def integers(self) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Return weights and bias as integers in float32."""
@@ -112,88 +117,6 @@ class QuantConv(nn.Module):
             act_bits=self.source.bits, weight_bits=self.weight_bits, array=self.array,
             stride=self.stride,
         )  # fmt: skip
-
-
-class _Lookup(torch.autograd.Function):
-    """One table forward, another one backward."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, index: torch.Tensor, x: torch.Tensor, table: torch.Tensor, slopes: torch.Tensor
-    ) -> torch.Tensor:
-        # Flat, since indexing with four dimensions takes ten times as long.
-        pixels = index.permute(0, 2, 3, 1)
-        flat = pixels.reshape(-1)
-        ctx.save_for_backward(slopes.index_select(0, flat).view(pixels.shape).permute(0, 3, 1, 2))
-        return table.index_select(0, flat).view(pixels.shape).permute(0, 3, 1, 2)
-
-    @staticmethod
-    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        (slope,) = ctx.saved_tensors
-        return None, grad * slope, None, None
-
-
-class TableGELU(nn.Module):
-    """GELU by a stored table, from one grid to another.
-
-    Parameters
-    ----------
-    bits : int
-        Of both.
-    """
-
-    table: torch.Tensor
-
-    def __init__(self, bits: int) -> None:
-        super().__init__()
-        self.pre, self.act = Grid(bits), Grid(bits)
-        self.register_buffer("table", torch.zeros(1 << bits, dtype=torch.int8))
-
-    def fit(self, pre: torch.Tensor, act: torch.Tensor) -> None:
-        """Choose both grids for values like these, and compute the table."""
-        self.pre.fit(pre)
-        self.act.fit(act)
-        self.tabulate()
-
-    def search(self, loss: Callable[[], float]) -> None:
-        """Move each grid's exponent by one, if that is better.
-
-        Parameters
-        ----------
-        loss : callable
-            Measures the network as it is.
-        """
-        for grid in (self.pre, self.act):
-            exponent = int(grid.exponent)
-
-            def place(exponent: int, grid: Grid = grid) -> None:
-                grid.exponent.fill_(exponent)
-                self.tabulate()
-
-            search(place, range(exponent - 1, exponent + 2), loss)
-
-    def tabulate(self) -> None:
-        """Compute the table for the grids as they are."""
-        entries = gelu_table(
-            bits=self.pre.bits, pre_exp=int(self.pre.exponent), act_exp=int(self.act.exponent)
-        )
-        self.table.copy_(torch.from_numpy(entries))
-
-    def slopes(self) -> torch.Tensor:
-        """Return GELU's derivative at each entry, and 0 where the table saturates."""
-        levels = torch.arange(self.pre.low, self.pre.high + 1, device=self.table.device)
-        moved: torch.Tensor = torch.ops.aten.gelu_backward(
-            (self.table < self.act.high).float(), levels * self.pre.step
-        )
-        return moved
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Map accumulators [B, C, H, W] to their GELU, on the grid ``act``."""
-        pre = self.pre(x)
-        # Weights that are no numbers any more are told after the epoch.
-        index = (pre.detach() / self.pre.step).nan_to_num_(0.0).int() - self.pre.low
-        found: torch.Tensor = _Lookup.apply(index, pre, self.table * self.act.step, self.slopes())
-        return found
 
 
 class QuantHead(nn.Module):

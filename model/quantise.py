@@ -22,9 +22,10 @@ from model.power_norm import PowerOfTwoNorm, batch_norm
 from model.psp import PSP, SP, Add
 from model.quant import MAX_EXPONENT, Grid
 from model.quant_cnn import QuantResNet, QuantVGG
-from model.quant_layers import QuantConv, QuantHead, TableGELU
+from model.quant_layers import QuantConv, QuantHead
 from model.quant_network import QUANTISABLE, QuantCrossbar, QuantNetwork, Seen
 from model.quant_stream import Scheme, Stream, StreamAdd
+from model.quant_table import TableGELU
 from model.resnet import ResNet
 from model.schedule import schedule
 
@@ -33,6 +34,7 @@ __all__ = ["QuantIsotropic", "calibrate", "check_integers", "freeze_norms", "qua
 _KEPT = 1 << 14
 """Values kept of each observed tensor."""
 _BATCH = 64
+_MAX_ZERO = 128
 _ROUNDS = 2
 """How often the layers' exponents are gone through."""
 _SEARCHED = 128
@@ -89,10 +91,10 @@ class QuantIsotropic(QuantNetwork):
             QuantConv(
                 conv, source, rounds=source not in (self.pixels, self.stream.map),
                 weight_bits=scheme.weight_bits, per_channel=scheme.per_channel,
-                array=scheme.array,
+                array=scheme.array, table=gelu,
             ),
             gelu,
-            PowerOfTwoNorm(norm, gelu.act, self.stream.map),
+            PowerOfTwoNorm(norm, gelu.act, self.stream.map, gelu),
         )  # fmt: skip
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
@@ -243,11 +245,13 @@ def check_integers(network: QuantNetwork) -> None:
     Raises
     ------
     ParameterError
-        If an exponent leaves −64…64, or a weight is no number.
+        If an exponent leaves −64…64, a table's zero its grid, or a weight is no number.
     """
     for name, value in network.state_dict().items():
         clipped = value.clamp(-MAX_EXPONENT, MAX_EXPONENT)
         if value.dtype == torch.int32 and not torch.equal(value, clipped):
             raise ParameterError(f"{name} must be from -{MAX_EXPONENT} to {MAX_EXPONENT}")
+        if value.dtype == torch.int16 and not 0 <= int(value) <= _MAX_ZERO:
+            raise ParameterError(f"{name} must be from 0 to {_MAX_ZERO}")
         if value.dtype.is_floating_point and not bool(value.isfinite().all()):
             raise ParameterError(f"{name} must hold numbers")

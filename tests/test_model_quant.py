@@ -2,6 +2,7 @@
 """Grids, gradients, calibration; a run for integers begins, resumes and comes back."""
 
 import dataclasses
+import math
 import re
 from unittest import mock
 
@@ -22,8 +23,9 @@ from model.gelu_table import gelu_table
 from model.parallel import World
 from model.power_norm import PowerOfTwoNorm
 from model.quant import Grid, best_exponents, nearest_power, to_grid, two_to
-from model.quant_layers import QuantConv, TableGELU
+from model.quant_layers import QuantConv
 from model.quant_stream import Scheme
+from model.quant_table import TableGELU
 from model.quantise import QuantIsotropic, freeze_norms, quantise
 from model.recipe import Recipe
 
@@ -121,8 +123,8 @@ def test_the_table_bends_gradients_as_gelu_does():
     values = torch.randn(1000) * 2
     gelu.fit(values, nn.functional.gelu(values))
     x = torch.linspace(-3, 2, 50)[None, None, None].requires_grad_()
-    gelu(x).sum().backward()
-    y = gelu.pre(x.detach()).requires_grad_()
+    gelu(x - gelu.threshold).sum().backward()
+    y = (gelu.pre(x.detach() - gelu.threshold) + gelu.threshold).requires_grad_()
     nn.functional.gelu(y).sum().backward()
     assert torch.equal(x.grad, y.grad)
     far = torch.full((1, 1, 1, 1), 100.0, requires_grad=True)
@@ -136,8 +138,41 @@ def test_exponents_of_a_table_are_searched():
     wanted = int(gelu.pre.exponent) + 1, int(gelu.act.exponent) - 1
     gelu.search(lambda: abs(gelu.pre.exponent - wanted[0]) + abs(gelu.act.exponent - wanted[1]))
     assert (int(gelu.pre.exponent), int(gelu.act.exponent)) == wanted
-    expected = gelu_table(bits=4, pre_exp=wanted[0], act_exp=wanted[1])
+    zeros = {name: int(getattr(gelu, name)) for name in ("pre_zero", "act_zero")}
+    expected = gelu_table(bits=4, pre_exp=wanted[0], act_exp=wanted[1], **zeros)
     assert gelu.table.tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+@pytest.mark.parametrize("pre_exp", range(-6, 3))
+@pytest.mark.parametrize("act_exp", range(-6, 3))
+def test_zeros_waste_no_code_and_lose_none(bits, pre_exp, act_exp):
+    gelu = TableGELU(bits)
+    gelu.pre.exponent.fill_(pre_exp)
+    gelu.act.exponent.fill_(act_exp)
+    gelu.tabulate()
+    half = 1 << (bits - 1)
+    # What the table gives far below, as a code of twice the range, which saturates nothing there.
+    wide = [
+        math.floor(x * (1 + math.erf(x / 2**0.5)) / 2 / 2.0**act_exp + 0.5)
+        for x in (code * 2.0**pre_exp for code in range(-8 * half, 0))
+    ]
+    first = int(gelu.pre_zero) - half  # the least value that is not saturated
+    assert all(code == 0 for code in wide[: 8 * half + first]) or first == -half
+    assert int(gelu.act_zero) == half - min(half, max(0, -min(wide)))
+    found = int(gelu.table[0]) + int(gelu.act_zero)
+    assert found == (max(wide[8 * half + first], -half) if first < 0 else 0)
+
+
+def test_far_below_is_nothing_and_far_above_the_end():
+    gelu = TableGELU(4)
+    values = torch.randn(4000) * 3
+    gelu.fit(values, nn.functional.gelu(values))
+    x = torch.tensor([-1e3, 1e3])[None, None, None]
+    found = gelu(x - gelu.threshold) + gelu.lowered
+    assert found[0, 0, 0, 0] == 0
+    assert found[0, 0, 0, 1] == (int(gelu.table[-1]) + gelu.act_zero) * gelu.act.step
+    assert len(set(gelu.table.tolist())) > 10  # of 16 entries; a symmetric grid has 9 at most
 
 
 def test_what_the_network_makes_of_exponents_decides():
