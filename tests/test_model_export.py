@@ -107,10 +107,11 @@ def test_a_wrong_periphery_is_refused(pair, field):
     wrong = layer(integers, "body.0.first")
     periphery = wrong.periphery
     affine = periphery.affine
+    one = np.int16(1 << affine.fraction_bits)  # of what is written
     changes = {
         "k": {"k": periphery.k + np.int8(1)},
         "add": {"add": None},
-        "affine": {"affine": dataclasses.replace(affine, offset=affine.offset + np.int16(1))},
+        "affine": {"affine": dataclasses.replace(affine, offset=affine.offset + one)},
     }
     moved = dataclasses.replace(periphery, **changes[field])
     key = "pre" if field == "k" else "out"
