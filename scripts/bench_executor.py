@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Time an integer network in ONNX Runtime and in `model.fast_executor`, on one thread each.
 
-    OMP_NUM_THREADS=1 python -m scripts.bench_executor [build/psp_64_4_int8/net]
+    OMP_NUM_THREADS=1 python -m scripts.bench_executor [model/zoo/psp_64_4_int8]
 
-Without a folder it takes the zoo's psp_64_4 as it is after calibration on the zoo's images, INT8
-and not trained further: its integers are as large, and as many, as a trained one's.
 Both run in one process and in turn, round after round, so that a busy moment of the machine hits
 both; ratios are within a round, then the median. Where other programs run, time by the clock counts
 their work too: then only processor time compares. Before anything is timed, logits must be equal.
@@ -25,24 +23,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
-import torch
 
 from hw import cli
 from hw.params import ParameterError
 from model import fast_executor
-from model.augment import normalise
-from model.evaluate import load_network
-from model.export import export
-from model.images import zoo_images
 from model.intnet import IntNet, read
 from model.onnx_layers import IMAGES, to_onnx
 from model.onnx_runtime import session
-from model.quant_stream import Scheme
-from model.quantise import calibrate, quantise
 
 __all__ = [
     "DifferenceError",
-    "calibrated",
     "check",
     "main",
     "make_arms",
@@ -51,7 +41,7 @@ __all__ = [
 ]
 
 PROGRAM = "python -m scripts.bench_executor"
-ZOO = Path(__file__).parent.parent / "model" / "zoo" / "psp_64_4.safetensors"
+ZOO = Path(__file__).parent.parent / "model" / "zoo" / "psp_64_4_int8"
 OURS = "model.fast_executor"
 RUNTIME = "ONNX Runtime"
 
@@ -62,16 +52,6 @@ Arm = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.int32]]
 
 class DifferenceError(Exception):
     """The arms compute different logits."""
-
-
-def calibrated() -> IntNet:
-    """Return the zoo's float network in INT8, calibrated but not trained."""
-    network, recipe, data = load_network(ZOO)
-    mean, std = tuple(data["mean"]), tuple(data["std"])
-    size = data["image_size"]
-    twin = quantise(network, Scheme(), image_size=size, mean=mean, std=std)
-    calibrate(twin, network, normalise(torch.from_numpy(zoo_images()[0]), mean, std))
-    return export(twin, recipe.model)
 
 
 def make_arms(net: IntNet) -> dict[str, Arm]:
@@ -175,8 +155,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     parser = cli.Parser(PROGRAM, (__doc__ or "").partition("\n")[0])
     parser.add_argument(
-        "net", type=Path, nargs="?", metavar="FOLDER",
-        help="of an integer network; the zoo's psp_64_4 in INT8 if none is given",
+        "net", type=Path, nargs="?", default=ZOO, metavar="FOLDER", help="of an integer network"
     )  # fmt: skip
     parser.add_argument(
         "--batch", type=cli.integer("batch", 1, 1 << 12), default=32, metavar="IMAGES",
@@ -193,7 +172,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         threads = os.environ.get("OMP_NUM_THREADS", "")
         if threads != "1":
             raise ParameterError(f"OMP_NUM_THREADS must be 1, not {threads!r}")
-        net = read(options.net) if options.net else calibrated()
+        net = read(options.net)
         arms = make_arms(net)
     except ParameterError as error:
         cli.bad_input(PROGRAM, error)

@@ -4,11 +4,9 @@
 import json
 
 import intnets
-import numpy as np
 import pytest
 
 from model import intnet
-from model.images import zoo_images
 from scripts import bench_executor
 
 
@@ -36,10 +34,6 @@ def test_without_a_folder_it_takes_the_zoos_network(capsys, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     assert bench_executor.main(["--rounds", "2", "--batch", "2", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["net"] == "psp_64_4"
-    net = bench_executor.calibrated()
-    assert intnet.digest(net) == intnet.digest(bench_executor.calibrated())
-    trace = intnets.golden_trace(net, zoo_images()[0][:4])
-    assert all(len(np.unique(seen["out"])) > 8 for seen in trace.values())
 
 
 def test_the_table_has_a_line_an_arm_and_clock(folder, capsys):
