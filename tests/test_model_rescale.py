@@ -10,7 +10,7 @@ from quant_networks import images, network
 from torch import nn
 
 from model import rescale as module
-from model.rescale import rescale
+from model.rescale import absorb, rescale
 from model.schedule import FORMS, schedule
 
 
@@ -48,6 +48,28 @@ def test_the_function_stays_and_gains_come_nearer(form):
         after = gain_error(net)
     # Nine layers share one scale in a residual network, and two or one elsewhere.
     assert after < error * (0.98 if form == "residual" else 0.6)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_gains_are_absorbed(form):
+    net, x = prepared(form)
+    with torch.no_grad():
+        before = net(x)
+        absorb(net)
+        assert gain_error(net) < 1e-12
+        # GELU is not homogeneous, but nearly.
+        assert 1e-3 < (net(x) - before).norm() / before.norm() < 0.2
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_what_is_homogeneous_stays(form):
+    net, x = prepared(form)
+    for step in steps_of(net):
+        net.get_submodule(step.name)[1] = nn.ReLU()
+    with torch.no_grad():
+        before = net(x)
+        absorb(net)
+        torch.testing.assert_close(net(x), before, rtol=1e-9, atol=1e-9)
 
 
 def test_twice_is_once():
