@@ -48,8 +48,8 @@ class LayerEntry:
         As in the integer network.
     operands : tuple of Read
         One to fetch, or two to add.
-    shift_first : tuple of int
-        Buffers that a pass shifts in place before anything is fetched.
+    shift_first : int, optional
+        Buffer that a pass shifts in place before anything is fetched.
     add : Read, optional
         Added at the write.
     out : int, optional
@@ -70,7 +70,7 @@ class LayerEntry:
 
     name: str
     operands: tuple[Read, ...]
-    shift_first: tuple[int, ...] = ()
+    shift_first: int | None = None
     add: Read | None = None
     out: int | None = None
     second: int | None = None
@@ -175,8 +175,13 @@ class AcceleratorParams:
 
     @property
     def slots(self) -> int:
-        """Words of the channels' parameters: {page, output}, with gaps but for powers of two."""
-        return ((self.tile.pages - 1) << address_bits(self.tile.outputs)) + self.tile.outputs
+        """Words of the channels' parameters: page·outputs + output, outputs those of a page."""
+        return self.tile.pages * self.tile.outputs
+
+    @functools.cached_property
+    def roundings(self) -> tuple[tuple[int, int], ...]:
+        """From how many bits to how many operands are rounded: the pairs that occur."""
+        return tuple(sorted({(layer.bits, layer.act_bits) for layer in self.layers}))
 
     @functools.cached_property
     def directions(self) -> tuple[Direction, ...]:

@@ -121,7 +121,8 @@ def restore(image: Image, like: IntNet) -> IntNet:
     moved: set[int] = set()  # buffers that a pass has shifted
     for entry in params.layers:
         stem, head = entry is params.layers[0], entry is params.layers[-1]
-        moved |= set(entry.shift_first)
+        if entry.shift_first is not None:
+            moved.add(entry.shift_first)
         operands = tuple(_operand(read, names, moved) for read in entry.operands)
         periphery = None
         if head:

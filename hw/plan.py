@@ -58,7 +58,7 @@ def plan(net: IntNet, *, columns: int, columns_per_adc: int, mode: str) -> Accel
         out = numbers[layer.out] if periphery is not None else None
         second = periphery.second if periphery is not None else None
         second_out = numbers[second.out] if second is not None else None
-        first: tuple[int, ...] = ()
+        first = None
         if passes is not None:
             first, reads = passes.before(layer.name, buffers, reads, {out, second_out})
         count = len(layer.operands)
@@ -236,8 +236,8 @@ class _Passes:
 
     def before(
         self, name: str, buffers: tuple[str, ...], reads: list[Read], writes: set[int | None]
-    ) -> tuple[tuple[int, ...], list[Read]]:
-        """Return the passes before a layer, and its reads, which are plain then."""
+    ) -> tuple[int | None, list[Read]]:
+        """Return the buffer that a pass shifts before a layer, and its reads, plain then."""
         shifted = {read.buffer for read in reads if read.shifted}
         for read in reads:
             if not read.shifted and read.buffer in self._moved | shifted:
@@ -245,6 +245,12 @@ class _Passes:
                     f"{name}: {buffers[read.buffer]!r} must not be read as it was after a pass has "
                     f"shifted it in place; shift 'fused' would fit"
                 )
-        first = tuple(sorted(shifted - self._moved))
+        first = sorted(shifted - self._moved)
+        if len(first) > 1:
+            names = " and ".join(repr(buffers[buffer]) for buffer in first)
+            raise FitError(
+                f"{name}: one map can be shifted in place before a layer, not {names}; "
+                f"shift 'fused' would fit"
+            )
         self._moved = (self._moved | shifted) - writes
-        return first, [Read(read.buffer) for read in reads]
+        return first[0] if first else None, [Read(read.buffer) for read in reads]

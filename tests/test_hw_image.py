@@ -72,7 +72,7 @@ def test_the_schedule_of_a_block():
 
 def test_a_pass_comes_before_the_first_shifted_read():
     second = build(NET, mode="in_place", **TILE).params.layers[2]
-    assert second.shift_first == (1,)
+    assert second.shift_first == 1
     assert (second.operands, second.add) == ((Read(1),), Read(1))
     assert build(NET, mode="in_place", **TILE).params.moved == (12, 4)
 
