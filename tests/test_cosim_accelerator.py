@@ -1,17 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Small networks in RTL, of every form, against the golden executor: every map, every cycle."""
 
+import dataclasses
+
 import pytest
 from intnets import images, random_net
 
 from cosim import fast, simulators
-from cosim.run import rtl
+from cosim.run import check_in_one_go, rtl
 from hw import timing
 from hw.image import build
 from model import agreement
+from model.agreement import MismatchError
 
 # Form, pass or not, what is special: two crossbars; widths that differ; maps that are no power of
-# two, and wider than a byte; ADCs that saturate.
+# two, and wider than a byte; outputs that fill no column group; ADCs that saturate.
 NETWORKS = [
     ("skip_over_shift", "fused", {"width": 24, "array_rows": 12}),
     ("skip_over_shift", "in_place", {"width": 16, "array_rows": 16}),
@@ -21,7 +24,7 @@ NETWORKS = [
     ("residual", "in_place", {"width": 24, "array_rows": 12}),
     ("true_residual", "fused", {"width": 16, "adc_bits": 4, "extreme": True}),
     ("true_residual", "in_place", {"width": 12, "depth": 1, "classes": 3}),
-    ("sp", "fused", {"width": 16, "stream_bits": 10}),
+    ("sp", "fused", {"width": 14, "stream_bits": 10}),
     ("sp", "in_place", {"width": 24, "array_rows": 24, "depth": 3, "classes": 5}),
 ]
 
@@ -32,6 +35,12 @@ def network(form, options):
 
 def small_image(net, mode):
     return build(net, columns=16, columns_per_adc=4, mode=mode)
+
+
+def compare(net, image, model):
+    compared = agreement.agree(net, images(net, 4), [rtl(net, image, model)])
+    check_in_one_go(net, image, model, images(net, 3)[2])
+    return compared
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -47,7 +56,7 @@ def test_rtl_equals_the_golden_executor(form, mode, options):
     image = small_image(net, mode)
     library = fast.build(fast.accelerator_block(image.params), optimise="-O0")
     with fast.Model(library, image) as model:
-        compared = agreement.agree(net, images(net, 4), [rtl(net, image, model)])
+        compared = compare(net, image, model)
     assert compared["RTL"] > 4 * net.maps["x"].channels * 16
 
 
@@ -61,3 +70,50 @@ def test_a_pass_adds_its_cycles_and_writes_and_reading_as_if_shifted_neither():
     assert timing.accelerator_writes(in_place) == 7 * 24 * 16 + 3 * 16 * 16
     assert timing.accelerator_bound(in_place) == timing.accelerator_bound(fused)
     assert not any(timing.pass_cycles(fused, layer) for layer in fused.layers)
+
+
+SP = network("sp", {"width": 14, "depth": 1, "stream_bits": 10, "classes": 3}), "in_place"
+RESIDUAL = network("residual", {"width": 24, "array_rows": 12, "depth": 1}), "fused"
+
+# Network, old text, new text, the first difference.
+FAULTS = {
+    "image_before_stays_in_the_pool": (SP, "place_2[2] ? ", "1'h0 ? ", "pool: out of image 1"),
+    "one_operand_only": (SP, "entry[4] ? \\data", "1'h0 ? \\data", "body.0.mix: out"),
+    "second_affine_without_sign": (SP, "[1] ? \\$35 ", "[0] ? \\$35 ", "stem: second"),
+    "dropped_outputs_written": (SP, "= outputs__valid & \\$1 ;", "= outputs__valid;", "writes"),
+    "a_channel_is_not_moved": (SP, "== 3'h7;", "== 3'h6;", "body.0.mix: cycles"),
+    "shifted_map_fetched_plainly": (
+        RESIDUAL, "assign direction = entry[5] ?", "assign direction = 1'h0 ?", "second: out",
+    ),
+    "nothing_added": (
+        RESIDUAL, "whole = $signed(value) +", "whole = $signed(value) + 0 *", "first: out",
+    ),
+    "first_bank_only": (RESIDUAL, "bank + full_bank", "{ 1'h0, bank }", "stem: out"),
+}  # fmt: skip
+
+
+def disagreement(net, mode, change=lambda block: block, edit=lambda image: image):
+    """What the comparison says of a model with a fault, in its RTL or in its memories."""
+    image = small_image(net, mode)
+    block = change(fast.accelerator_block(image.params))
+    library = fast.build(block, optimise="-O0")
+    with fast.Model(library, edit(image)) as model, pytest.raises(MismatchError) as caught:
+        compare(net, image, model)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_seeded_fault_is_noticed(name):
+    (net, mode), old, new, message = FAULTS[name]
+    assert message in disagreement(net, mode, lambda block: block.with_fault(name, old, new))
+
+
+# The first cell; the table's entry of 0; the third byte of a bias.
+@pytest.mark.parametrize(("field", "byte"), [("pages", 0), ("tables", 128), ("channels", 2)])
+def test_a_wrong_bit_in_a_memory_is_noticed(field, byte):
+    def edit(image):
+        array = getattr(image, field).copy()
+        array.view("u1").reshape(-1)[byte] ^= 1
+        return dataclasses.replace(image, **{field: array})
+
+    assert "stem: out of image " in disagreement(*SP, edit=edit)
