@@ -169,6 +169,11 @@ class AcceleratorParams:
         return len(self.buffers)
 
     @property
+    def pool_sum_bits(self) -> int:
+        """Bits of the sum of a channel's elements, two's complement."""
+        return (self.shift.pixels << (self.tile.stream_bits - 1)).bit_length() + 1
+
+    @property
     def classes(self) -> int:
         """Logits."""
         return self.layers[-1].outputs

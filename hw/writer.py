@@ -225,8 +225,7 @@ class Writer(wiring.Component):
     def _pool(self, m: Module, place: list[Signal], written: Signal) -> None:
         """Add up each channel's writes; at the last pixel, round the sum by p and write it."""
         params = self._params
-        largest = params.shift.pixels << (params.tile.stream_bits - 1)
-        sum_bits = largest.bit_length() + 1
+        sum_bits = params.pool_sum_bits
         m.submodules.sums = sums = Memory(shape=signed(sum_bits), depth=params.channels, init=[])
         write, read = sums.write_port(), sums.read_port()
         total = Signal(signed(sum_bits))
