@@ -144,7 +144,7 @@ class Sequencer(wiring.Component):
                 "step": In(1),
                 "ready": Out(1),
                 "layer": Out(address_bits(len(params.layers))),
-                "entry": Out(entry_layout(params)),
+                "entry": Out(entry_layout(params), init=entry_of(params, params.layers[0])),
                 "shift_start": Out(1),
                 "shift_done": In(1),
                 "begin": Out(1),
@@ -157,42 +157,42 @@ class Sequencer(wiring.Component):
         m = Module()
         params = self._params
         entry = self.entry
-        with m.Switch(self.layer):
+        following = Signal.like(self.layer)
+        coming = Signal(entry_layout(params))
+        m.d.comb += following.eq(Mux(entry.last, 0, self.layer + 1))
+        with m.Switch(following):
             for number, layer in enumerate(params.layers):
                 with m.Case(number):
-                    m.d.comb += entry.eq(entry_layout(params).const(entry_of(params, layer)))
+                    m.d.comb += coming.eq(entry_layout(params).const(entry_of(params, layer)))
 
-        running = Signal()
-        with m.FSM():
-            with m.State("IDLE"):
-                m.d.comb += self.ready.eq(1)
-                with m.If(self.start):
-                    m.next = "BEGIN"
+        with m.FSM() as fsm:
+            with m.State("IDLE"), m.If(self.start):
+                m.next = "BEGIN"
             with m.State("BEGIN"):
-                m.d.comb += [
-                    self.shift_start.eq(entry.shifts),
-                    self.begin.eq(~self.shift_start),
-                ]
                 m.next = "RUN"
                 with m.If(self.shift_start):
                     m.next = "PASS"
             with m.State("PASS"), m.If(self.shift_done):
                 m.next = "SHIFTED"
             with m.State("SHIFTED"):
-                m.d.comb += self.begin.eq(1)
                 m.next = "RUN"
-            with m.State("RUN"):
-                m.d.comb += running.eq(1)
-                with m.If(self.finished):
-                    m.d.sync += self.layer.eq(Mux(entry.last, 0, self.layer + 1))
-                    m.next = "BEGIN"
-                    with m.If(entry.last | self.step):
-                        m.next = "IDLE"
+            with m.State("RUN"), m.If(self.finished):
+                m.d.sync += [self.layer.eq(following), entry.eq(coming)]
+                m.next = "BEGIN"
+                with m.If(entry.last | self.step):
+                    m.next = "IDLE"
+        # Outside the states, so that they are known before the state has ever changed, also to a
+        # simulator that waits for a change.
+        m.d.comb += [
+            self.ready.eq(fsm.ongoing("IDLE")),
+            self.shift_start.eq(fsm.ongoing("BEGIN") & entry.shifts),
+            self.begin.eq((fsm.ongoing("BEGIN") & ~entry.shifts) | fsm.ongoing("SHIFTED")),
+            self.commands.valid.eq(fsm.ongoing("RUN")),
+        ]
 
         group = Signal(params.tile.page_bits)
         command = self.commands.payload
         m.d.comb += [
-            self.commands.valid.eq(running),
             command.release.eq(group == entry.last_group),
             command.begin.eq(1),
             command.complete.eq(1),
