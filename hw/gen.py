@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Command line: Verilog of the shift IP or of the crossbar tile, and a JSON that describes it.
+"""Command line: Verilog of the shift IP, the tile or the accelerator, and a JSON about it.
 
 ``python -m hw.gen --fmap 16`` writes ``build/shift_16x16x8/shift_module.v`` and ``.json``;
-``python -m hw.gen tile`` is ``hw.gen_tile``. The JSON tells what Verilog loses: each port's width
-and direction, the parameters, the cycles. The same arguments give the same bytes in any folder.
+``python -m hw.gen tile`` is `hw.gen_tile`, ``python -m hw.gen accelerator`` `hw.gen_accelerator`.
+The JSON tells what Verilog loses: each port's width and direction, the parameters, the cycles. The
+same arguments give the same bytes in any folder.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hw import cli, gen_tile, timing
+from hw import cli, gen_accelerator, gen_tile, timing
 from hw.params import (
     CHANNEL_DIVIDER,
     MAX_BITS,
@@ -100,7 +101,8 @@ def parser() -> cli.Parser:
     command = cli.Parser(
         PROGRAM,
         "Generate the shift IP: Verilog, and a JSON that describes it. "
-        f"The crossbar tile: {gen_tile.PROGRAM} --help.",
+        f"The crossbar tile: {gen_tile.PROGRAM} --help; "
+        f"a whole network: {gen_accelerator.PROGRAM} --help.",
     )
     side = cli.integer("side", 2, MAX_SIDE)
     command.add_argument(
@@ -198,6 +200,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments and arguments[0] == "tile":
         return gen_tile.main(arguments[1:])
+    if arguments and arguments[0] == "accelerator":
+        return gen_accelerator.main(arguments[1:])
     options = vars(parser().parse_args(arguments))
     try:
         deliver(chosen_product(options), options.get("out"), as_json=options["json"])

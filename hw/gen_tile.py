@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -76,18 +76,29 @@ def streams_of(component: wiring.Component) -> dict[str, list[dict[str, Any]]]:
     for name, member in component.signature.members.items():
         if member.is_signature:
             layout = member.signature.members["payload"].shape
-            streams[name] = [_field(key, field) for key, field in layout]
+            streams[name] = list(_fields(layout))
     return streams
 
 
-def _field(name: str, field: data.Field) -> dict[str, Any]:
+def _fields(
+    layout: data.StructLayout, prefix: str = "", offset: int = 0
+) -> Iterator[dict[str, Any]]:
+    """Yield fields with their places; those of a structure within have its name before theirs."""
+    for name, field in layout:
+        if isinstance(field.shape, data.StructLayout):
+            yield from _fields(field.shape, f"{prefix}{name}.", offset + field.offset)
+        else:
+            yield _field(prefix + name, offset, field)
+
+
+def _field(name: str, offset: int, field: data.Field) -> dict[str, Any]:
     shape, count = field.shape, 1
     if isinstance(shape, data.ArrayLayout):
         shape, count = shape.elem_shape, shape.length
     scalar = Shape.cast(shape)
     return {
         "name": name,
-        "offset": field.offset,
+        "offset": offset + field.offset,
         "width": scalar.width,
         "signed": scalar.signed,
         "count": count,

@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The memory that a shift module works on: one port that reads before it writes."""
+"""Memories that shift modules work on: a port that reads before it writes, and one beside it."""
 
 from __future__ import annotations
 
-from amaranth.hdl import Module
+from amaranth.hdl import Array, Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from hw.params import address_bits, check_integer
 
-__all__ = ["ReadFirstMemory"]
+__all__ = ["DualPortMemory", "ReadFirstMemory"]
+
+BLOCK_BITS, BLOCK_WORDS = 8, 4096
+"""A block RAM that synthesis maps as it is written: 4K × 9 with eight bits in use."""
 
 
 class ReadFirstMemory(wiring.Component):
@@ -61,5 +64,83 @@ class ReadFirstMemory(wiring.Component):
             read.addr.eq(self.addr),
             read.en.eq(1),
             self.rdata.eq(read.data),
+        ]
+        return m
+
+
+class DualPortMemory(wiring.Component):
+    """Synchronous memory with a port that reads, and one that reads before it writes.
+
+    Composed of block RAMs of 4096 words of 8 bits, since tools map deep narrow memories to widths
+    that come out wrong. Contents start as 0.
+
+    Parameters
+    ----------
+    width : int
+        Bits of a word.
+    depth : int
+        Words, at least 2.
+
+    Members
+    -------
+    a_addr : In, ⌈log2 depth⌉ bits
+    a_en : In
+        Level: read; otherwise ``a_rdata`` stays. Not where port b writes in the same cycle.
+    a_rdata : Out, width bits
+        One cycle later.
+    b_addr, b_we, b_wdata, b_rdata
+        As ``addr``, ``we``, ``wdata``, ``rdata`` of `ReadFirstMemory`.
+    """
+
+    def __init__(self, *, width: int, depth: int) -> None:
+        self._width = check_integer("width", width, 1, 1 << 16)
+        self._depth = check_integer("depth", depth, 2, 1 << 32)
+        super().__init__(
+            {
+                "a_addr": In(address_bits(depth)),
+                "a_en": In(1),
+                "a_rdata": Out(width),
+                "b_addr": In(address_bits(depth)),
+                "b_we": In(1),
+                "b_wdata": In(width),
+                "b_rdata": Out(width),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        low = address_bits(min(self._depth, BLOCK_WORDS))
+        block_a = Signal(address_bits(self._depth))
+        block_b = Signal.like(block_a)
+        with m.If(self.a_en):
+            m.d.sync += block_a.eq(self.a_addr >> low)
+        m.d.sync += block_b.eq(self.b_addr >> low)
+        a_words, b_words = [], []
+        for block in range(-(-self._depth // BLOCK_WORDS)):
+            depth = min(BLOCK_WORDS, self._depth - block * BLOCK_WORDS)
+            a_lanes, b_lanes = [], []
+            for first in range(0, self._width, BLOCK_BITS):
+                bits = min(BLOCK_BITS, self._width - first)
+                memory = Memory(shape=bits, depth=depth, init=[])
+                m.submodules[f"block_{block}_{first // BLOCK_BITS}"] = memory
+                write = memory.write_port()
+                a_read = memory.read_port()
+                b_read = memory.read_port(transparent_for=())
+                m.d.comb += [
+                    a_read.addr.eq(self.a_addr),
+                    a_read.en.eq(self.a_en),
+                    b_read.addr.eq(self.b_addr),
+                    b_read.en.eq(1),
+                    write.addr.eq(self.b_addr),
+                    write.data.eq(self.b_wdata[first:]),
+                    write.en.eq(self.b_we & (self.b_addr >> low == block)),
+                ]
+                a_lanes.append(a_read.data)
+                b_lanes.append(b_read.data)
+            a_words.append(Cat(a_lanes))
+            b_words.append(Cat(b_lanes))
+        m.d.comb += [
+            self.a_rdata.eq(Array(a_words)[block_a]),
+            self.b_rdata.eq(Array(b_words)[block_b]),
         ]
         return m

@@ -16,7 +16,8 @@ from hw.tile_params import ACC_BITS, TileParams
 from hw.timing import REQUANT_LATENCY
 
 __all__ = [
-    "Requant", "channel_layout", "output_layout", "round_shift", "saturate", "table_layout",
+    "Requant", "channel_layout", "output_layout", "round_shift", "saturate", "scale",
+    "table_layout",
 ]  # fmt: skip
 
 MIN_K = -7
@@ -42,6 +43,12 @@ def saturate(m: Module, value: Value, bits: int) -> Value:
         clipped.eq(Mux(whole < low, low, Mux(whole > high, high, whole))),
     ]
     return clipped
+
+
+def scale(value: Value, affine: data.View) -> Value:
+    """Return sign·(value << exponent) + offset of a view with these three fields."""
+    scaled = value << affine.exponent
+    return Mux(affine.sign[1], -scaled, Mux(affine.sign[0], scaled, 0)) + affine.offset
 
 
 def channel_layout(params: TileParams) -> data.StructLayout:
@@ -166,9 +173,7 @@ class Requant(wiring.Component):
             self.entries.ready.eq(1),
         ]
 
-        scaled = read.data << channel[3].exponent
-        signed_scaled = Mux(channel[3].sign[1], -scaled, Mux(channel[3].sign[0], scaled, 0))
-        moved = register(signed_scaled + channel[3].offset, "moved")
+        moved = register(scale(read.data, channel[3]), "moved")
         narrowed = round_shift(m, moved, channel[4].fraction_bits)
         value = register(saturate(m, narrowed, params.stream_bits), "value")
         m.d.comb += [

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from hw.accelerator_params import AcceleratorParams, LayerEntry
 from hw.params import ArrayParams, ShiftParams, check_integer
 from hw.tile_params import TileParams
 
@@ -20,6 +21,7 @@ __all__ = [
     "ARRAY",
     "AXIS",
     "CROSSBAR_LATENCY",
+    "FETCH_LATENCY",
     "LEAD",
     "PACE",
     "PAGE",
@@ -30,12 +32,18 @@ __all__ = [
     "SHIFT",
     "SUM_LATENCY",
     "TILE",
+    "WRITE_LATENCY",
     "Formula",
     "Largest",
+    "accelerator_bound",
+    "accelerator_cycles",
+    "accelerator_writes",
     "array_cycles",
     "axis_cycles",
+    "layer_cycles",
     "page_cycles",
     "paper_cycles",
+    "pass_cycles",
     "reader_cycles",
     "shift_cycles",
     "tile_cycles",
@@ -103,6 +111,12 @@ SUM_LATENCY = CROSSBAR_LATENCY + 3
 
 REQUANT_LATENCY = 5
 """From a sum to its output."""
+
+FETCH_LATENCY = 3
+"""From a layer's beginning to its first activation: one cycle each to begin, read and round."""
+
+WRITE_LATENCY = 4
+"""From a layer's last output to its last write, that of a second affine or of a pooled sum."""
 
 # `more_x` stands for x − 1.
 LEAD = Largest(
@@ -227,6 +241,59 @@ def tile_cycles(
         more_vectors=vectors - 1,
         period=PERIOD(rows=rows, pages=pages, pace=pace),
     )
+
+
+def layer_cycles(params: AcceleratorParams, layer: LayerEntry) -> int:
+    """Cycles of a layer of the accelerator, from its beginning to its last write.
+
+    The tile's, for as many vectors as the map has pixels (the head: one), and the latencies of
+    fetch and write. A pass that shifts in place comes on top (`pass_cycles`).
+    """
+    vectors = 1 if layer is params.layers[-1] else params.shift.pixels
+    tile = tile_cycles(
+        params.tile,
+        vectors=vectors,
+        pages=layer.groups,
+        rows=layer.rows,
+        planes=layer.act_bits,
+    )
+    return FETCH_LATENCY + tile + WRITE_LATENCY
+
+
+def pass_cycles(params: AcceleratorParams, layer: LayerEntry) -> int:
+    """Cycles of the pass that shifts a map in place before a layer; 0 if there is none."""
+    if layer.shift_first is None:
+        return 0
+    return shift_cycles(params.shift, channels=params.moved[0])
+
+
+def accelerator_cycles(params: AcceleratorParams) -> int:
+    """Cycles of an image: from the cycle after ``start`` on, as long as ``ready`` is low."""
+    return sum(layer_cycles(params, layer) + pass_cycles(params, layer) for layer in params.layers)
+
+
+def accelerator_bound(params: AcceleratorParams) -> int:
+    """Cycles that an image takes at least: Σ pixels·max(rows, groups·planes·columns_per_adc).
+
+    One vector is loaded while the one before is multiplied, and nothing else is waited for.
+    """
+    pages = params.tile.columns_per_adc
+    return sum(
+        (1 if layer is params.layers[-1] else params.shift.pixels)
+        * max(layer.rows, layer.groups * layer.act_bits * pages)
+        for layer in params.layers
+    )
+
+
+def accelerator_writes(params: AcceleratorParams) -> int:
+    """Words that an image writes into buffers: by layers, and by passes that shift in place."""
+    elements = params.channels * params.shift.pixels
+    moved = sum(params.moved) * params.shift.pixels
+    writes = 0
+    for layer in params.layers:
+        writes += elements * ((layer.out is not None) + (layer.second is not None))
+        writes += moved * (layer.shift_first is not None)
+    return writes
 
 
 def _lead(params: TileParams, planes: int) -> int:

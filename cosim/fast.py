@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whole networks in RTL: Verilator's compiled model of the accelerator behind a thin C interface.
+
+Cocotb is for protocols and corners; here a call runs as many cycles as it has to, some million a
+second, and what goes in and out are NumPy arrays. ``fast.cpp`` is the other side.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import functools
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cosim import simulators
+from cosim.design import Block, emit_block
+from cosim.runner import WAIVERS, BuildError
+from hw.accelerator import Accelerator
+from hw.accelerator_params import AcceleratorParams
+from hw.image import Image, patches
+from hw.load import beats, payloads
+
+__all__ = ["COUNTERS", "Model", "accelerator_block", "build"]
+
+MODULE = "accelerator"
+HARNESS = Path(__file__).with_suffix(".cpp")
+OPTIONS = ["--x-assign", "fast", "--x-initial", "fast", "--noassert", "--no-timing", "-O3"]
+COUNTERS = ("conversions", "active_wordlines", "sampled_pages", "map_writes")
+
+_Words = npt.NDArray[np.uint32]
+
+
+def accelerator_block(params: AcceleratorParams) -> Block:
+    """Return the accelerator's Verilog."""
+    return emit_block(Accelerator(params=params), MODULE)
+
+
+def build(block: Block, *, optimise: str = "-O1") -> Path:
+    """Compile a model, unless that has been done; returns the library.
+
+    Parameters
+    ----------
+    block : Block
+        An accelerator, or one with a seeded fault.
+    optimise : str
+        The compiler's option: ``-O1`` for seconds of simulation, ``-O3`` for minutes.
+
+    Raises
+    ------
+    BuildError
+        If Verilator or the compiler refuses it.
+    simulators.SimulatorError
+        If one of them is missing.
+    """
+    reason = simulators.missing("verilator")
+    if reason is not None:
+        raise simulators.SimulatorError(reason)
+    harness = HARNESS.read_text(encoding="utf-8")
+    versions = [simulators.version("verilator"), optimise]
+    with simulators.environment("verilator"):
+        runtime = _made("runtime", versions, _compile_runtime)
+        compile_model = functools.partial(_compile_model, block, harness, runtime)
+        return _made("fast", [*versions, block.text, harness, WAIVERS, OPTIONS], compile_model)
+
+
+def _made(name: str, key: list[Any], make: Callable[[Path, str], None]) -> Path:
+    """Return the file that ``make`` makes, in a folder named by what it depends on."""
+    digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]
+    folder = simulators.BUILD / f"{name}-{digest}"
+    result = folder / "result"
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with open(f"{folder}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not result.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            make(folder / "unfinished", str(key[1]))
+            os.replace(folder / "unfinished", result)
+    return result
+
+
+def _compile_runtime(output: Path, optimise: str) -> None:
+    """Compile what all models share."""
+    include = Path(_verilator_root(), "include")
+    unit = output.with_name("runtime.cpp")
+    parts = (include / "verilated.cpp", include / "verilated_threads.cpp")
+    unit.write_text("".join(f'#include "{part}"\n' for part in parts), encoding="utf-8")
+    _compile(["-c", str(unit), "-o", str(output)], optimise)
+
+
+def _compile_model(block: Block, harness: str, runtime: Path, output: Path, optimise: str) -> None:
+    """Compile model and harness as one unit: reading the headers takes longest."""
+    folder = output.parent
+    source = folder / f"{MODULE}.v"
+    source.write_text(block.text, encoding="utf-8")
+    waivers = folder / "waivers.vlt"
+    lines = [line for line in WAIVERS.splitlines() if not line.startswith("public_flat_rw")]
+    waivers.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    target = ["--prefix", f"V{MODULE}", "--top-module", block.name, "--Mdir", str(folder)]
+    _call(["verilator", "--cc", *OPTIONS, *target, str(waivers), str(source)])
+    parts = sorted(part.name for part in folder.glob(f"V{MODULE}*.cpp"))
+    unit = folder / "unit.cpp"
+    text = "".join(f'#include "{part}"\n' for part in parts) + harness
+    unit.write_text(text, encoding="utf-8")
+    inputs = [str(unit), "-x", "none", str(runtime)]
+    _compile(["-shared", f"-I{folder}", *inputs, "-o", str(output), "-pthread"], optimise)
+
+
+def _compile(arguments: list[str], optimise: str) -> None:
+    include = Path(_verilator_root(), "include")
+    includes = [f"-I{include}", f"-I{include / 'vltstd'}"]
+    _call(["c++", "-std=c++17", "-fPIC", optimise, *includes, *arguments])
+
+
+def _call(command: list[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        end = "\n".join((done.stdout + done.stderr).splitlines()[-30:])
+        raise BuildError(f"{command[0]} does not build the accelerator:\n{end}")
+
+
+def _verilator_root() -> str:
+    done = subprocess.run(
+        ["verilator", "--getenv", "VERILATOR_ROOT"], capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
+
+
+class Model:
+    """A running accelerator with the contents of an image.
+
+    Parameters
+    ----------
+    library : Path
+        As `build` returns it.
+    image : Image
+        Loaded through the accelerator's own streams.
+    """
+
+    def __init__(self, library: Path, image: Image) -> None:
+        self._params = image.params
+        self._library = ctypes.CDLL(str(library))
+        self._library.dut_open.restype = ctypes.c_void_p
+        self._library.dut_run.restype = ctypes.c_uint64
+        self._dut = ctypes.c_void_p(self._library.dut_open())
+        layouts = payloads(image.params)
+        for stream, values in beats(image).items():
+            self._load(stream, layouts[stream].size, values)
+
+    def close(self) -> None:
+        """End the simulation."""
+        if self._dut:
+            self._library.dut_close(self._dut)
+            self._dut = ctypes.c_void_p()
+
+    def __enter__(self) -> Model:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _load(self, stream: str, width: int, values: list[int]) -> None:
+        words = -(-width // 64) * 2  # a port has 32-bit words, or 64 bits
+        data = b"".join(value.to_bytes(4 * words, "little") for value in values)
+        load = getattr(self._library, f"load_{stream}")
+        load(self._dut, data, ctypes.c_size_t(len(values)), ctypes.c_size_t(words))
+
+    @functools.cached_property
+    def _addresses(self) -> npt.NDArray[np.uint32]:
+        """Addresses [channel, row, column] in a bank."""
+        shift = self._params.shift
+        channel, row, column = np.ogrid[: self._params.bank_channels, : shift.height, : shift.width]
+        addresses = (channel << shift.addr_bits) + (row << shift.column_bits) + column
+        return addresses.astype(np.uint32)
+
+    def _banks(self, channels: int) -> list[tuple[int, slice]]:
+        """Return the banks of that many channels, with the channels in each."""
+        rows = self._params.tile.rows
+        firsts = range(0, channels, rows)
+        return [(n, slice(f, min(f + rows, channels))) for n, f in enumerate(firsts)]
+
+    def put_image(self, pixels: npt.NDArray[np.uint8]) -> None:
+        """Write an image, uint8 [C, H, W], where the stem reads it."""
+        params = self._params
+        values = patches(params, pixels).astype(np.int64) & ((1 << params.shift.bits) - 1)
+        buffer = params.layers[0].operands[0].buffer
+        for bank, channels in self._banks(len(values)):
+            words = np.ascontiguousarray(values[channels], np.uint32)
+            self._access("map_write", buffer, bank, self._addresses[: len(words)], words)
+
+    def get_map(self, buffer: int) -> npt.NDArray[np.int64]:
+        """Read a buffer, [C, H, W]; the pooled map is [C, 1, 1]."""
+        params = self._params
+        pooled = buffer == params.pooled
+        addresses = np.arange(params.bank_channels, dtype=np.uint32)[:, None, None]
+        addresses = addresses if pooled else self._addresses
+        parts = []
+        for bank, channels in self._banks(params.channels):
+            wanted = np.ascontiguousarray(addresses[: channels.stop - channels.start])
+            words = np.zeros_like(wanted)
+            self._access("map_read", buffer, bank, wanted, words)
+            parts.append(words.astype(np.int64))
+        values = np.concatenate(parts)
+        sign = 1 << (params.shift.bits - 1)
+        return (values ^ sign) - sign
+
+    def _access(self, name: str, buffer: int, bank: int, addresses: _Words, words: _Words) -> None:
+        addresses = np.ascontiguousarray(addresses)
+        getattr(self._library, name)(
+            self._dut, buffer, bank, _pointer(addresses), _pointer(words),
+            ctypes.c_size_t(words.size),
+        )  # fmt: skip
+
+    def run(self, *, step: bool = False, limit: int) -> int:
+        """Run all layers, or the next one; returns the cycles, at most ``limit``."""
+        return int(self._library.dut_run(self._dut, int(step), ctypes.c_uint64(limit)))
+
+    def logits(self) -> npt.NDArray[np.int32]:
+        """Read the logits, int32 [classes]."""
+        values = np.zeros(self._params.classes, np.int32)
+        count = ctypes.c_size_t(values.size)
+        self._library.logits_read(self._dut, _pointer(values), count)
+        return values
+
+    def counters(self) -> dict[str, int]:
+        """Read what has been counted since reset, by name: `COUNTERS`."""
+        values = np.zeros(len(COUNTERS), np.uint64)
+        self._library.counters_read(self._dut, _pointer(values))
+        return dict(zip(COUNTERS, values.tolist(), strict=True))
+
+
+def _pointer(array: npt.NDArray[np.generic]) -> ctypes.c_void_p:
+    return ctypes.c_void_p(array.ctypes.data)

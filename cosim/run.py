@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A whole network in RTL against the golden executor: every map of every layer, every cycle.
+
+``python -m cosim.run --intnet DIR`` runs the first 48 test images of CIFAR-10.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+from cosim import fast, simulators
+from cosim.runner import BuildError
+from hw import cli, timing
+from hw.accelerator_params import SHIFT_MODES, LayerEntry
+from hw.image import Image, build
+from hw.params import ParameterError
+from model import agreement, executor, intnet
+from model.agreement import MismatchError
+from model.data import DataError, load
+from model.executor import Trace
+from model.images import zoo_images
+from model.intnet import IntNet, SumPool
+
+__all__ = ["check_in_one_go", "main", "rtl"]
+
+PROGRAM = "python -m cosim.run"
+
+SLACK = 1000
+"""Cycles beyond the formula's after which a layer is given up."""
+
+
+def rtl(
+    net: IntNet, image: Image, model: fast.Model, *, advance: Callable[[], object] = lambda: None
+) -> agreement.Executor:
+    """Return the accelerator as one that computes the network.
+
+    Each layer's cycles are checked as well: they must be what ``hw.timing`` says.
+
+    Parameters
+    ----------
+    net : IntNet
+    image : Image
+        Built of the network.
+    model : fast.Model
+        Loaded with the image.
+    advance : callable
+        Called after each of the images that are run.
+    """
+    pool = next(layer for layer in net.layers if isinstance(layer, SumPool))
+
+    def trace(images: npt.NDArray[np.uint8]) -> Trace:
+        each = []
+        for pixels in images:
+            each.append(_run(image, model, pixels, pool.name))
+            advance()
+        return {
+            layer.name: {key: np.stack([one[layer.name][key] for one in each]) for key in keys}
+            for layer in net.layers
+            for keys in [each[0][layer.name]]
+        }
+
+    return agreement.Executor("RTL", trace, maps_only=True)
+
+
+def _run(image: Image, model: fast.Model, pixels: npt.NDArray[np.uint8], pool: str) -> Trace:
+    """Run one image layer by layer; return the maps."""
+    params = image.params
+    model.put_image(pixels)
+    seen: Trace = {}
+    for layer in params.layers:
+        cycles = timing.layer_cycles(params, layer) + timing.pass_cycles(params, layer)
+        _check(layer.name, "cycles", model.run(step=True, limit=cycles + SLACK), cycles)
+        if layer is params.layers[-1]:
+            seen[pool] = {"out": model.get_map(params.pooled)}
+        seen[layer.name] = _maps(model, layer)
+    return seen
+
+
+def check_in_one_go(
+    net: IntNet, image: Image, model: fast.Model, pixels: npt.NDArray[np.uint8]
+) -> None:
+    """Run an image without a stop; check logits, cycles, and words written into maps.
+
+    Raises
+    ------
+    MismatchError
+        Naming the first of them that is another than the golden executor or ``hw.timing`` says.
+    """
+    params = image.params
+    before = model.counters()["map_writes"]
+    model.put_image(pixels)
+    cycles = timing.accelerator_cycles(params)
+    _check("an image", "cycles", model.run(limit=cycles + SLACK), cycles)
+    writes = model.counters()["map_writes"] - before
+    _check("an image", "writes into maps", writes, timing.accelerator_writes(params))
+    logits, wanted = model.logits(), executor.run(net, pixels[None])[0]
+    if not np.array_equal(logits, wanted):
+        raise MismatchError(
+            f"an image: logits must be {wanted.tolist()} as in the golden executor, "
+            f"not {logits.tolist()} in RTL"
+        )
+
+
+def _maps(model: fast.Model, layer: LayerEntry) -> dict[str, npt.NDArray[np.int64]]:
+    if layer.out is None:
+        return {"out": model.logits().astype(np.int64)[:, None, None]}
+    maps = {"out": model.get_map(layer.out)}
+    return maps if layer.second is None else maps | {"second": model.get_map(layer.second)}
+
+
+def _check(name: str, what: str, found: int, wanted: int) -> None:
+    if found != wanted:
+        raise MismatchError(f"{name}: {what} must be {wanted} as in hw.timing, not {found} in RTL")
+
+
+def parser() -> cli.Parser:
+    """Return the command line's parser."""
+    command = cli.Parser(PROGRAM, "Run a network in RTL and compare it with the golden executor.")
+    command.add_argument(
+        "--intnet", type=Path, required=True, metavar="DIR", help="folder of an integer network"
+    )
+    command.add_argument(
+        "--images", type=cli.integer("images", 1, 10_000), default=1, metavar="N",
+        help="test images of CIFAR-10; more than 48 need the data set",
+    )  # fmt: skip
+    command.add_argument("--data", type=Path, default=Path("data"), metavar="DIR", help="data sets")
+    command.add_argument(
+        "--shift", choices=SHIFT_MODES, default="fused", help="shift as read, or by passes"
+    )
+    command.add_argument(
+        "--columns", type=cli.integer("columns", 1, 1024), default=64, metavar="COUNT",
+        help="bitlines of a crossbar",
+    )  # fmt: skip
+    command.add_argument(
+        "--columns-per-adc", type=cli.integer("columns_per_adc", 1, 256), default=8,
+        metavar="COUNT", help="columns that share an ADC",
+    )  # fmt: skip
+    command.add_argument("--json", action="store_true", help="print the result as JSON")
+    return command
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    options = parser().parse_args(arguments)
+    try:
+        net = intnet.read(options.intnet)
+        image = build(
+            net,
+            columns=options.columns,
+            columns_per_adc=options.columns_per_adc,
+            mode=options.shift,
+        )
+        images = _images(options)
+        library = fast.build(fast.accelerator_block(image.params), optimise="-O2")
+        with fast.Model(library, image) as model, _bar() as bar:
+            task = bar.add_task("simulate", total=len(images))
+            executor = rtl(net, image, model, advance=lambda: bar.advance(task))
+            compared = agreement.agree(net, images, [executor])["RTL"]
+    except (ParameterError, DataError) as error:
+        cli.bad_input(PROGRAM, error)
+    except (MismatchError, BuildError, simulators.SimulatorError) as error:
+        print(f"{PROGRAM}: error: {error}", file=sys.stderr)
+        return 1
+    cycles, bound = (
+        count(image.params) for count in (timing.accelerator_cycles, timing.accelerator_bound)
+    )
+    if options.json:
+        found = {"name": net.name, "digest": intnet.digest(net), "images": len(images)}
+        print(json.dumps(found | {"compared": compared, "cycles": cycles, "bound": bound}))
+    else:
+        print(f"{options.intnet}: {net.name}, {options.shift}, {len(images)} images")
+        print(f"{compared} numbers equal the golden executor's")
+        print(f"{cycles} cycles an image as in hw.timing, {cycles / bound - 1:.2%} above the bound")
+    return 0
+
+
+def _bar() -> Progress:
+    return Progress(
+        BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+        console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True,
+    )  # fmt: skip
+
+
+def _images(options: argparse.Namespace) -> npt.NDArray[np.uint8]:
+    images, _ = zoo_images()
+    if options.images > len(images):
+        images = load("cifar10", options.data).test_images.numpy()
+    return images[: options.images]
+
+
+if __name__ == "__main__":
+    cli.run(main)

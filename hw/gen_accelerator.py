@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Command line of the accelerator: ``python -m hw.gen accelerator --intnet DIR``."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from hw import budget, cli, timing
+from hw.accelerator import Accelerator
+from hw.accelerator_params import SHIFT_MODES
+from hw.gen_tile import OPTIONS, streams_of
+from hw.image import build
+from hw.load import beats, payloads
+from hw.params import ParameterError
+from hw.product import Product, deliver
+from hw.tile_params import LIMITS, TileParams
+from model import intnet
+from model.intnet import IntNet
+
+__all__ = ["accelerator_product", "main"]
+
+PROGRAM = "python -m hw.gen accelerator"
+
+SIZES = ("columns", "columns_per_adc")
+
+
+def accelerator_product(net: IntNet, *, columns: int, columns_per_adc: int, mode: str) -> Product:
+    """Return the accelerator of a network as a product, with its memory images.
+
+    Raises
+    ------
+    ParameterError
+        If the network does not fit.
+    """
+    image = build(net, columns=columns, columns_per_adc=columns_per_adc, mode=mode)
+    params = image.params
+    digest = intnet.digest(net)
+    component = Accelerator(params=params, digest=int(digest, 16))
+    files = {}
+    for stream, values in beats(image).items():
+        digits = -(-payloads(params)[stream].size // 4)
+        if values:
+            files[f"{stream}.hex"] = "".join(f"{value:0{digits}x}\n" for value in values)
+    return Product(
+        module="accelerator",
+        folder=f"accelerator_{net.name}_{mode}",
+        component=component,
+        parameters=dataclasses.asdict(params),
+        facts={
+            "intnet": {"name": net.name, "sha256": digest},
+            "streams": streams_of(component),
+            "images": {
+                name: {
+                    "beats": text.count("\n"),
+                    "sha256": hashlib.sha256(text.encode()).hexdigest(),
+                }
+                for name, text in files.items()
+            },
+            "memory": {
+                "half_block_rams": {
+                    name: dataclasses.asdict(store) for name, store in budget.stores(params).items()
+                },
+                "boards": budget.boards(params),
+            },
+            "layer cycles": {
+                layer.name: timing.layer_cycles(params, layer) for layer in params.layers
+            },
+            "pass cycles": {
+                layer.name: timing.pass_cycles(params, layer)
+                for layer in params.layers
+                if layer.shift_first is not None
+            },
+        },
+        cycles={
+            "an image": timing.accelerator_cycles(params),
+            "bound": timing.accelerator_bound(params),
+        },
+        files=files,
+    )
+
+
+def parser() -> cli.Parser:
+    """Return the command line's parser."""
+    command = cli.Parser(
+        PROGRAM,
+        "Generate the accelerator of an integer network: Verilog, memory images, and a JSON that "
+        "describes them.",
+    )
+    command.add_argument(
+        "--intnet", type=Path, required=True, metavar="DIR", help="folder of an integer network"
+    )
+    command.add_argument(
+        "--shift", choices=SHIFT_MODES, default="fused", help="shift as read, or by passes"
+    )
+    for name in SIZES:
+        metavar, meaning = OPTIONS[name]
+        command.add_argument(
+            f"--{name.replace('_', '-')}",
+            type=cli.integer(name, *LIMITS[name]),
+            metavar=metavar,
+            default=getattr(TileParams, name),
+            help=meaning,
+        )
+    command.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        default=argparse.SUPPRESS,
+        help="output folder (default: build/accelerator_ and the network's name and shift)",
+    )
+    command.add_argument("--json", action="store_true", help="print the JSON instead of a summary")
+    return command
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command line; returns the exit code."""
+    options = vars(parser().parse_args(arguments))
+    try:
+        product = accelerator_product(
+            intnet.read(options["intnet"]),
+            mode=options["shift"],
+            **{name: options[name] for name in SIZES},
+        )
+        deliver(product, options.get("out"), as_json=options["json"])
+    except (ParameterError, cli.OutputError) as error:
+        cli.bad_input(PROGRAM, error)
+    if not options["json"]:
+        for board, use in product.facts["memory"]["boards"].items():
+            print(f"{board}: {use['needed']} of {use['block_rams']} block RAMs")
+    return 0

@@ -1,0 +1,267 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The accelerator's control: layer after layer, and within one the tile's commands and parameters.
+
+Nothing here counts pixels: a command waits for its vector, parameters wait for their sums.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from hw.accelerator_params import AcceleratorParams, LayerEntry
+from hw.params import address_bits
+from hw.requant import channel_layout
+from hw.tile import command_layout
+
+__all__ = ["ChannelFeed", "Sequencer", "entry_layout", "entry_of", "slot_layout"]
+
+
+def entry_layout(params: AcceleratorParams) -> data.StructLayout:
+    """Return an entry of the schedule as the hardware sees it; see `entry_of`."""
+    tile = params.tile
+    buffer = address_bits(len(params.buffers) + 1)
+    slot = address_bits(params.slots)
+    output = address_bits(max(layer.groups for layer in params.layers) * tile.outputs + 1)
+    return data.StructLayout(
+        {
+            "a": buffer,
+            "b": buffer,
+            "two": 1,
+            "a_shifted": 1,
+            "b_shifted": 1,
+            "rounding": address_bits(len(params.roundings)),
+            "last_channel": address_bits(tile.rows),
+            "single": 1,
+            "shifts": 1,
+            "shift_buffer": buffer,
+            "page": tile.page_bits,
+            "last_group": tile.page_bits,
+            "stored": tile.crossbars,
+            "zero_point": tile.weight_bits,
+            "top_plane": tile.plane_bits,
+            "first_slot": slot,
+            "last_slot": slot,
+            "outputs": output,
+            "last_output": output,
+            "out": buffer,
+            "adds": 1,
+            "add": buffer,
+            "add_shifted": 1,
+            "doubles": 1,
+            "second": buffer,
+            "pools": 1,
+            "last": 1,
+        }
+    )
+
+
+def entry_of(params: AcceleratorParams, layer: LayerEntry) -> dict[str, Any]:
+    """Return the fields of a layer's entry.
+
+    ``two`` operands, else ``a`` alone; ``rounding``, the number of the pair of widths; ``single``,
+    one pixel instead of a whole map; a pass ``shifts`` a buffer first;
+    ``outputs`` that are written of ``last_output`` + 1 that are computed; ``adds`` an operand at
+    the write; ``doubles``, the second affine is written as well; ``pools`` what is written; the
+    ``last`` layer writes accumulators as logits.
+    """
+    tile = params.tile
+    computed = layer.groups * tile.outputs
+    last = layer is params.layers[-1]
+    a, b = layer.operands[0], layer.operands[-1]
+    return {
+        "a": a.buffer,
+        "b": b.buffer,
+        "two": len(layer.operands) == 2,
+        "a_shifted": a.shifted,
+        "b_shifted": b.shifted,
+        "rounding": params.roundings.index((layer.bits, layer.act_bits)),
+        "last_channel": layer.rows - 1,
+        "single": last,
+        "shifts": layer.shift_first is not None,
+        "shift_buffer": layer.shift_first or 0,
+        "page": layer.page,
+        "last_group": layer.groups - 1,
+        "stored": (1 << layer.crossbars) - 1,
+        "zero_point": layer.zero_point,
+        "top_plane": layer.act_bits - 1,
+        "first_slot": layer.page * tile.outputs,
+        "last_slot": layer.page * tile.outputs + computed - 1,
+        "outputs": layer.outputs,
+        "last_output": computed - 1,
+        "out": layer.out or 0,
+        "adds": layer.add is not None,
+        "add": layer.add.buffer if layer.add else 0,
+        "add_shifted": bool(layer.add and layer.add.shifted),
+        "doubles": layer.second is not None,
+        "second": layer.second or 0,
+        "pools": layer is params.layers[-2],
+        "last": last,
+    }
+
+
+class Sequencer(wiring.Component):
+    """Runs the layers of the schedule one after the other.
+
+    Parameters
+    ----------
+    params : AcceleratorParams
+        Keyword only.
+
+    Members
+    -------
+    start : In
+        Strobe: run the layers from ``layer`` on. Taken in a cycle with ``ready``.
+    step : In
+        Level: stop after each layer; the next ``start`` goes on with the one after it.
+    ready : Out
+        Level: at rest.
+    layer : Out
+        Number of the layer that runs, or, at rest, of the one to come.
+    entry : Out, `entry_layout`
+        Its entry.
+    shift_start : Out
+        Strobe: shift the buffer ``entry.shift_buffer`` in place.
+    shift_done : In
+        Strobe: it is.
+    begin : Out
+        Strobe: fetch the layer's first vector.
+    finished : In
+        Strobe: the layer's last write has been made.
+    commands : Out, stream of `command_layout`
+        Column group after column group. More are offered than there are vectors; they wait.
+    """
+
+    def __init__(self, *, params: AcceleratorParams) -> None:
+        self._params = params
+        super().__init__(
+            {
+                "start": In(1),
+                "step": In(1),
+                "ready": Out(1),
+                "layer": Out(address_bits(len(params.layers))),
+                "entry": Out(entry_layout(params), init=entry_of(params, params.layers[0])),
+                "shift_start": Out(1),
+                "shift_done": In(1),
+                "begin": Out(1),
+                "finished": In(1),
+                "commands": Out(stream.Signature(command_layout(params.tile))),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        params = self._params
+        entry = self.entry
+        following = Signal.like(self.layer)
+        coming = Signal(entry_layout(params))
+        m.d.comb += following.eq(Mux(entry.last, 0, self.layer + 1))
+        with m.Switch(following):
+            for number, layer in enumerate(params.layers):
+                with m.Case(number):
+                    m.d.comb += coming.eq(entry_layout(params).const(entry_of(params, layer)))
+
+        with m.FSM() as fsm:
+            with m.State("IDLE"), m.If(self.start):
+                m.next = "BEGIN"
+            with m.State("BEGIN"):
+                m.next = "RUN"
+                with m.If(self.shift_start):
+                    m.next = "PASS"
+            with m.State("PASS"), m.If(self.shift_done):
+                m.next = "SHIFTED"
+            with m.State("SHIFTED"):
+                m.next = "RUN"
+            with m.State("RUN"), m.If(self.finished):
+                m.d.sync += [self.layer.eq(following), entry.eq(coming)]
+                m.next = "BEGIN"
+                with m.If(entry.last | self.step):
+                    m.next = "IDLE"
+        # Outside the states, so that they are known before the state has ever changed, also to a
+        # simulator that waits for a change.
+        m.d.comb += [
+            self.ready.eq(fsm.ongoing("IDLE")),
+            self.shift_start.eq(fsm.ongoing("BEGIN") & entry.shifts),
+            self.begin.eq((fsm.ongoing("BEGIN") & ~entry.shifts) | fsm.ongoing("SHIFTED")),
+            self.commands.valid.eq(fsm.ongoing("RUN")),
+        ]
+
+        group = Signal(params.tile.page_bits)
+        command = self.commands.payload
+        m.d.comb += [
+            command.release.eq(group == entry.last_group),
+            command.begin.eq(1),
+            command.complete.eq(1),
+            command.top_plane.eq(entry.top_plane),
+            command.zero_point.eq(entry.zero_point),
+            command.stored.eq(entry.stored),
+        ]
+        m.d.comb += [page.eq(entry.page + group) for page in command.pages]
+        with m.If(self.commands.valid & self.commands.ready):
+            m.d.sync += group.eq(Mux(command.release, 0, group + 1))
+        return m
+
+
+def slot_layout(params: AcceleratorParams, content: data.StructLayout) -> data.StructLayout:
+    """Return a write into the channels' parameters: a slot, page·outputs + output, and its word."""
+    return data.StructLayout({"content": content, "slot": address_bits(params.slots)})
+
+
+class ChannelFeed(wiring.Component):
+    """Holds the parameters of all channels, and gives the tile those of a layer again and again.
+
+    Parameters
+    ----------
+    params : AcceleratorParams
+        Keyword only.
+
+    Members
+    -------
+    entry : In, `entry_layout`
+    begin : In
+        Strobe: go to the layer's first slot.
+    channels : Out, stream of `hw.requant.channel_layout`
+        From two cycles after ``begin`` on, one a cycle, until the next ``begin``.
+    load : In, stream of `slot_layout` (always ready)
+        Writes a word; not while the tile runs.
+    """
+
+    def __init__(self, *, params: AcceleratorParams) -> None:
+        self._params = params
+        word = channel_layout(params.tile)
+        super().__init__(
+            {
+                "entry": In(entry_layout(params)),
+                "begin": In(1),
+                "channels": Out(stream.Signature(word)),
+                "load": In(stream.Signature(slot_layout(params, word))),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        word = channel_layout(self._params.tile)
+        memory = Memory(shape=word, depth=max(2, self._params.slots), init=[])
+        m.submodules.memory = memory
+        write, read = memory.write_port(), memory.read_port()
+        slot = Signal(address_bits(self._params.slots))
+        after = Signal.like(slot)
+        # The word after the one that is taken is read in the same cycle.
+        m.d.comb += [
+            after.eq(Mux(slot == self.entry.last_slot, self.entry.first_slot, slot + 1)),
+            read.addr.eq(Mux(self.channels.valid & self.channels.ready, after, slot)),
+            read.en.eq(1),
+            self.channels.payload.eq(read.data),
+            self.load.ready.eq(1),
+            write.addr.eq(self.load.payload.slot),
+            write.data.eq(self.load.payload.content),
+            write.en.eq(self.load.valid),
+        ]
+        m.d.sync += [slot.eq(read.addr), self.channels.valid.eq(1)]
+        with m.If(self.begin):
+            m.d.sync += [slot.eq(self.entry.first_slot), self.channels.valid.eq(0)]
+        return m

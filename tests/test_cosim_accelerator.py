@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Small networks in RTL, of every form, against the golden executor: every map, every cycle."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from intnets import images, random_net
+
+from cosim import fast, simulators
+from cosim.design import bundle
+from cosim.run import check_in_one_go, rtl
+from cosim.runner import SimulationError, run
+from hw import timing
+from hw.image import build, patches
+from hw.load import beats
+from model import agreement, executor
+from model.agreement import MismatchError
+
+# Form, pass or not, what is special: two crossbars; widths that differ; maps that are no power of
+# two, and wider than a byte; outputs that fill no column group; ADCs that saturate.
+NETWORKS = [
+    ("skip_over_shift", "fused", {"width": 24, "array_rows": 12}),
+    ("skip_over_shift", "in_place", {"width": 16, "array_rows": 16}),
+    ("skip_before_shift", "fused", {"width": 16, "act_bits": 4, "weight_bits": 4}),
+    ("skip_before_shift", "in_place", {"width": 12, "stream_bits": 11, "act_bits": 5, "side": 12}),
+    ("residual", "fused", {"width": 24, "array_rows": 12, "act_bits": 4, "stream_bits": 8}),
+    ("residual", "in_place", {"width": 24, "array_rows": 12}),
+    ("true_residual", "fused", {"width": 16, "adc_bits": 4, "extreme": True}),
+    ("true_residual", "in_place", {"width": 12, "depth": 1, "classes": 3}),
+    ("sp", "fused", {"width": 14, "stream_bits": 10}),
+    ("sp", "in_place", {"width": 24, "array_rows": 24, "depth": 3, "classes": 5}),
+]
+
+
+def network(form, options):
+    return random_net(form, 7, **{"side": 8, "array_rows": 16} | options)
+
+
+def small_image(net, mode):
+    return build(net, columns=16, columns_per_adc=4, mode=mode)
+
+
+def compare(net, image, model):
+    compared = agreement.agree(net, images(net, 4), [rtl(net, image, model)])
+    check_in_one_go(net, image, model, images(net, 3)[2])
+    return compared
+
+
+@pytest.fixture(scope="module", autouse=True)
+def verilator():
+    reason = simulators.missing("verilator")
+    if reason is not None:
+        pytest.skip(reason)
+
+
+@pytest.mark.parametrize(("form", "mode", "options"), NETWORKS, ids=str)
+def test_rtl_equals_the_golden_executor(form, mode, options):
+    net = network(form, options)
+    image = small_image(net, mode)
+    library = fast.build(fast.accelerator_block(image.params), optimise="-O0")
+    with fast.Model(library, image) as model:
+        compared = compare(net, image, model)
+    assert compared["RTL"] > 4 * net.maps["x"].channels * 16
+
+
+def test_a_pass_adds_its_cycles_and_writes_and_reading_as_if_shifted_neither():
+    net = network("residual", {"width": 24, "array_rows": 12, "depth": 3})
+    fused, in_place = (small_image(net, mode).params for mode in ("fused", "in_place"))
+    # Two channels a group: twelve of the sixteen that move lie in the first bank.
+    passes = 3 * (12 * 16 + 2)
+    assert timing.accelerator_cycles(in_place) == timing.accelerator_cycles(fused) + passes
+    assert timing.accelerator_writes(fused) == 7 * 24 * 16
+    assert timing.accelerator_writes(in_place) == 7 * 24 * 16 + 3 * 16 * 16
+    assert timing.accelerator_bound(in_place) == timing.accelerator_bound(fused)
+    assert not any(timing.pass_cycles(fused, layer) for layer in fused.layers)
+
+
+SP = network("sp", {"width": 14, "depth": 1, "stream_bits": 10, "classes": 3}), "in_place"
+RESIDUAL = network("residual", {"width": 24, "array_rows": 12, "depth": 1}), "fused"
+
+# Network, old text, new text, the first difference.
+FAULTS = {
+    "image_before_stays_in_the_pool": (SP, "place_2[2] ? ", "1'h0 ? ", "pool: out of image 1"),
+    "one_operand_only": (SP, "entry[4] ? \\data", "1'h0 ? \\data", "body.0.mix: out"),
+    "second_affine_without_sign": (SP, "[1] ? \\$35 ", "[0] ? \\$35 ", "stem: second"),
+    "dropped_outputs_written": (SP, "= outputs__valid & \\$1 ;", "= outputs__valid;", "writes"),
+    "a_channel_is_not_moved": (SP, "== 3'h7;", "== 3'h6;", "body.0.mix: cycles"),
+    "shifted_map_fetched_plainly": (
+        RESIDUAL, "assign direction = entry[5] ?", "assign direction = 1'h0 ?", "second: out",
+    ),
+    "nothing_added": (
+        RESIDUAL, "whole = $signed(value) +", "whole = $signed(value) + 0 *", "first: out",
+    ),
+    "first_bank_only": (RESIDUAL, "bank + full_bank", "{ 1'h0, bank }", "stem: out"),
+}  # fmt: skip
+
+
+def disagreement(net, mode, change=lambda block: block, edit=lambda image: image):
+    """What the comparison says of a model with a fault, in its RTL or in its memories."""
+    image = small_image(net, mode)
+    block = change(fast.accelerator_block(image.params))
+    library = fast.build(block, optimise="-O0")
+    with fast.Model(library, edit(image)) as model, pytest.raises(MismatchError) as caught:
+        compare(net, image, model)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_seeded_fault_is_noticed(name):
+    (net, mode), old, new, message = FAULTS[name]
+    assert message in disagreement(net, mode, lambda block: block.with_fault(name, old, new))
+
+
+# The first cell; the table's entry of 0; the third byte of a bias.
+@pytest.mark.parametrize(("field", "byte"), [("pages", 0), ("tables", 128), ("channels", 2)])
+def test_a_wrong_bit_in_a_memory_is_noticed(field, byte):
+    def edit(image):
+        array = getattr(image, field).copy()
+        array.view("u1").reshape(-1)[byte] ^= 1
+        return dataclasses.replace(image, **{field: array})
+
+    assert "stem: out of image " in disagreement(*SP, edit=edit)
+
+
+def host_side(simulator, mode, folder, change=lambda block: block, tests=None):
+    """Run the tests of the host's side."""
+    reason = simulators.missing(simulator)
+    if reason is not None:
+        pytest.skip(reason)
+    image = small_image(SP[0], mode)
+    params = image.params
+    block = change(fast.accelerator_block(params))
+    pixels = images(SP[0], 4)[2:]
+    logits = executor.run(SP[0], pixels)
+    hosts = ("start", "logit", *(name for _, name, _ in block.ports if name.startswith("host_")))
+    return run(
+        bundle(block.name, [block]),
+        simulator,
+        "cosim.body_accelerator",
+        folder=folder,
+        parameters={
+            "block": block.name,
+            "seed": 1,
+            "contents": beats(image),
+            "widths": {n: bits for kind, n, bits in block.ports if kind == "input" and n in hosts},
+            "layers": [
+                timing.layer_cycles(params, layer) + timing.pass_cycles(params, layer)
+                for layer in params.layers
+            ],
+            "buffer": params.layers[0].operands[0].buffer,
+            "images": [
+                {"words": words(params, picture), "logits": [int(v) & 0xFFFFFFFF for v in row]}
+                for picture, row in zip(pixels, logits, strict=True)
+            ],
+        },
+        tests=tests,
+    )
+
+
+def words(params, picture):
+    """Bank, address and value of each element of an image in one bank."""
+    shift = params.shift
+    return [
+        (0, channel << shift.addr_bits | shift.address(row, column), int(v) % (1 << shift.bits))
+        for (channel, row, column), v in np.ndenumerate(patches(params, picture))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("simulator", "mode"),
+    [
+        ("verilator", "fused"),
+        ("verilator", "in_place"),
+        ("icarus", "fused"),
+        pytest.param("icarus", "in_place", marks=pytest.mark.slow),
+    ],
+)
+def test_the_hosts_side(simulator, mode, tmp_path):
+    assert len(host_side(simulator, mode, tmp_path)) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "test", "message"),
+    [
+        (
+            "reset_ignored", "if (rst) begin", "if (1'h0) begin",
+            "reset_at_random_moments", "ready|logits",
+        ),
+        ("never_steps", " | step;", ";", "layer_by_layer", "must be ready after"),
+    ],
+)  # fmt: skip
+def test_a_fault_on_the_hosts_side_is_noticed(name, old, new, test, message, tmp_path):
+    with pytest.raises(SimulationError, match=message):
+        host_side("icarus", "fused", tmp_path, lambda b: b.with_fault(name, old, new), tests=test)
