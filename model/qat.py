@@ -33,7 +33,7 @@ IMAGES = 512
 """Training images that choose the exponents: evenly spaced, since folders are sorted by class."""
 
 
-DEFAULTS = {"epochs": 10, "rate": 0.001, "matrix_rate": 0.002}
+DEFAULTS = {"epochs": 10, "rate": 0.0005, "matrix_rate": 0.001}
 """The tested recipe, where it differs from that of a float run."""
 _TAKEN = ("dataset", "form", "shortcut", "patch_size", "image_size")
 
