@@ -57,7 +57,8 @@ def rescale(network: PSP | SP) -> None:
             if not readers[group]:
                 norm: Any = network.norm
                 size = norm.running_var.clamp_min(2.0**-40).sqrt()
-                scale *= torch.exp2((_SIZE / (scale * size)).log2().round())
+                # A channel that is nothing but a constant stays within bounds.
+                scale *= torch.exp2((_SIZE / (scale * size)).log2().round().clamp(-8, 8))
             for norm in norms + passers[group]:
                 norm.weight.mul_(scale)
                 norm.bias.mul_(scale)
