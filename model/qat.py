@@ -7,6 +7,7 @@ that choose the exponents are always the same ones, so a recipe still determines
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import hashlib
 from collections.abc import Mapping
@@ -27,15 +28,15 @@ from model.recipe import Recipe
 from model.rescale import absorb, rescale
 from model.state import Prepare
 
-__all__ = ["DEFAULTS", "begin", "check", "recipe_from"]
+__all__ = ["DEFAULTS", "TAKEN", "begin", "check", "recipe_from"]
 
 IMAGES = 512
 """Training images that choose the exponents: evenly spaced, since folders are sorted by class."""
 
-
-DEFAULTS = {"epochs": 10, "rate": 0.0005, "matrix_rate": 0.001}
+DEFAULTS = {"epochs": 10, "rate": 0.0005, "matrix_rate": 0.001, "distil": 0.9}
 """The tested recipe, where it differs from that of a float run."""
-_TAKEN = ("dataset", "form", "shortcut", "patch_size", "image_size")
+TAKEN = ("dataset", "form", "shortcut", "patch_size", "image_size")
+"""What is the checkpoint's."""
 
 
 def recipe_from(file: Path, options: Mapping[str, Any]) -> Recipe:
@@ -53,12 +54,12 @@ def recipe_from(file: Path, options: Mapping[str, Any]) -> Recipe:
     ParameterError, model.checkpoint.CheckpointError
     """
     _, trained, _ = load_network(file)
-    taken = {name: getattr(trained, name) for name in _TAKEN}
+    taken = {name: getattr(trained, name) for name in TAKEN}
     return Recipe(**{**DEFAULTS, **taken, **options})
 
 
-def begin(file: Path, recipe: Recipe, dataset: Dataset) -> tuple[Recipe, Prepare]:
-    """Return the recipe of a run that goes on from a checkpoint, and what `train` prepares.
+def begin(file: Path, recipe: Recipe, dataset: Dataset) -> tuple[Recipe, Prepare, nn.Module | None]:
+    """Return what a run that goes on from a checkpoint needs: recipe, preparation, teacher.
 
     Parameters
     ----------
@@ -93,6 +94,7 @@ def begin(file: Path, recipe: Recipe, dataset: Dataset) -> tuple[Recipe, Prepare
         given = getattr(dataset, name)
         if value != (list(given) if isinstance(given, tuple) else given):
             raise ParameterError(f"{name} of the images must be {value} as in {file}, not {given}")
+    teacher = copy.deepcopy(network) if recipe.distil else None
     if isinstance(network, PSP | SP):
         rescale(network)
         absorb(network)
@@ -110,7 +112,7 @@ def begin(file: Path, recipe: Recipe, dataset: Dataset) -> tuple[Recipe, Prepare
             calibrate(twin, network, normalise(chosen, dataset.mean, dataset.std))
         return twin
 
-    return dataclasses.replace(recipe, start=start, precision="float32"), prepare
+    return dataclasses.replace(recipe, start=start, precision="float32"), prepare, teacher
 
 
 def check(recipe: Recipe, world: World) -> None:
@@ -126,6 +128,8 @@ def check(recipe: Recipe, world: World) -> None:
             f"a run for integers, and no other, must begin from a checkpoint (--from), "
             f"not {recipe.quantize!r} from {recipe.start or 'none'!r:.80}"
         )
+    if recipe.quantize == "none" and recipe.distil:
+        raise ParameterError(f"distil must be 0 without --quantize, not {recipe.distil:g}")
     if recipe.quantize != "none" and recipe.precision != "float32":
         raise ParameterError(f"precision must be float32 for integers, not {recipe.precision!r}")
     if recipe.quantize != "none" and world.size > 1:

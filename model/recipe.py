@@ -85,6 +85,9 @@ class Recipe:
     )
     adc_bits: int = _number(8, 1, 16, "quantize: bits of a crossbar's ADC")
     stream_bits: int = _number(8, 4, 16, "quantize: bits of the maps between layers (PSP and SP)")
+    distil: float = _number(
+        0.0, 0.0, 1.0, "quantize: share of the loss that compares with the network it is from"
+    )
     freeze: float = _number(0.5, 0.0, 1.0, "quantize: share of steps that move norm statistics")
     start: str = _text(
         "sha256 of the float checkpoint that a quantised run goes on from", default=""

@@ -38,6 +38,8 @@ class State:
     optimizers : list of torch.optim.Optimizer
     run : callable
         What to call in training: the model, compiled or shared among processes.
+    teacher : nn.Module, optional
+        Whose logits the model's are compared with.
     epoch : int
         Epochs done.
     log : list of dict
@@ -48,6 +50,7 @@ class State:
     mean: nn.Module
     optimizers: list[torch.optim.Optimizer]
     run: Callable[[torch.Tensor], torch.Tensor]
+    teacher: nn.Module | None = None
     epoch: int = 0
     log: list[dict[str, Any]] = dataclasses.field(default_factory=list)
 
@@ -119,6 +122,7 @@ def start(
     world: World | None = None,
     compiled: bool = False,
     prepare: Prepare | None = None,
+    teacher: nn.Module | None = None,
 ) -> State:
     """Make the network and the optimisers, as the seed says; parameters as for `train`."""
     world = world or World()
@@ -130,7 +134,10 @@ def start(
     share_batch_norm(model, world)
     optimizers = make_optimizers(model, recipe)
     run = world.wrap(torch.compile(model) if compiled else model)  # type: ignore[arg-type]
-    return State(model, mean, optimizers, run)
+    if teacher:
+        teacher.to(world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        teacher.eval().requires_grad_(False)
+    return State(model, mean, optimizers, run, teacher)
 
 
 def follow(mean: nn.Module, model: nn.Module, average: float) -> None:

@@ -26,7 +26,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn import functional
 
 from hw import cli
 from hw.params import ParameterError
@@ -39,13 +38,13 @@ from model.parallel import PeerError, World, join, mean_over
 from model.quantise import freeze_norms
 from model.recipe import Recipe
 from model.state import Prepare, State, follow, start
+from model.step import step
 
 __all__ = ["FINAL", "LAST", "DivergenceError", "main", "train"]
 
 PROGRAM = "python -m model.train"
 
 LAST = "last.safetensors"
-CLIP = 1.0
 
 
 class DivergenceError(Exception):
@@ -60,28 +59,6 @@ def epoch_batches(
         dataset, recipe.batch_size, augment=augment, rank=world.rank, world=world.size,
         generator=epoch_generator(recipe.seed, epoch, dataset.train_images.device),
     )  # fmt: skip
-
-
-def backward(
-    state: State, recipe: Recipe, images: torch.Tensor, labels: torch.Tensor
-) -> torch.Tensor:
-    """Leave the gradients of a batch in the parameters; returns the loss."""
-    bf16 = recipe.precision == "bf16"
-    with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
-        logits = state.run(images)
-        loss = functional.cross_entropy(logits, labels, label_smoothing=recipe.smoothing)
-    state.model.zero_grad(set_to_none=True)
-    loss.backward()
-    return loss.detach()
-
-
-def step(state: State, recipe: Recipe, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Train on a batch, at the rates that are set; returns the loss."""
-    loss = backward(state, recipe, images, labels)
-    nn.utils.clip_grad_norm_(state.model.parameters(), CLIP)
-    for optimizer in state.optimizers:
-        optimizer.step()
-    return loss
 
 
 def run_epoch(
@@ -130,6 +107,7 @@ def train(
     compiled: bool = False,
     tensorboard: bool = False,
     prepare: Prepare | None = None,
+    teacher: nn.Module | None = None,
 ) -> State:
     """Train to the end, writing a checkpoint and a line of log each epoch.
 
@@ -150,6 +128,8 @@ def train(
         Write event files too.
     prepare : callable
         Takes the fresh network and returns the one to train: see `model.qat.begin`.
+    teacher : nn.Module
+        What a share ``recipe.distil`` of the loss compares with.
 
     Raises
     ------
@@ -158,6 +138,8 @@ def train(
     """
     world = world or World()
     qat.check(recipe, world)
+    if bool(recipe.distil) != bool(teacher):
+        raise ParameterError(f"a teacher must be there if distil, {recipe.distil:g}, is above 0")
     last = out / LAST
     # Before the processes meet in `start`: the first will write the file that all look for here.
     if not resume and any((out / name).exists() for name in (LAST, FINAL, LOG)):
@@ -171,7 +153,7 @@ def train(
     )  # fmt: skip
     # What does not fit is told before anything is written.
     next(epoch_batches(recipe, dataset, augment, world, 0))
-    state = start(recipe, dataset, world=world, compiled=compiled, prepare=prepare)
+    state = start(recipe, dataset, world=world, compiled=compiled, prepare=prepare, teacher=teacher)
     if resume:
         state.restore(last, recipe)
     steps = len(dataset.train_images) // recipe.batch_size
@@ -263,18 +245,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = vars(options_parser().parse_args(arguments))
     switches = {name: options.pop(name) for name in ("resume", "tensorboard")}
     out, data, compiled = options.pop("out"), options.pop("data"), options.pop("compile")
-    as_json, source, prepare = options.pop("json"), options.pop("source"), None
+    as_json, source = options.pop("json"), options.pop("source")
+    prepare = teacher = None
     try:
         recipe = qat.recipe_from(source, options) if source else Recipe(**options)
         with join() as world:
             dataset = load(recipe.dataset, data, world.device, image_size=recipe.image_size)
             if source:
-                recipe, prepare = qat.begin(source, recipe, dataset)
+                recipe, prepare, teacher = qat.begin(source, recipe, dataset)
             qat.check(recipe, world)
             _make_folder(out)
             state = train(
-                recipe, dataset, out, world=world, compiled=compiled, prepare=prepare, **switches
-            )
+                recipe, dataset, out, world=world, compiled=compiled, prepare=prepare,
+                teacher=teacher, **switches,
+            )  # fmt: skip
     except (ParameterError, DataError, checkpoint.CheckpointError) as error:
         cli.bad_input(PROGRAM, error)
     except (DivergenceError, PeerError, OSError, torch.OutOfMemoryError) as error:

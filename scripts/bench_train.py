@@ -34,7 +34,7 @@ from model.parallel import World
 from model.recipe import Recipe
 from model.shift import Shift, shift_reference
 from model.state import State, start
-from model.train import backward, step
+from model.step import backward, step
 from scripts.ablation import replace_shifts
 from scripts.bench_shift import keep_memory
 

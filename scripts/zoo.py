@@ -20,7 +20,7 @@ from typing import Any
 
 from hw import cli
 from hw.params import ParameterError
-from model import checkpoint, intnet
+from model import checkpoint, intnet, qat
 from model.data import DataError, load
 from model.evaluate import load_network
 from model.export import export
@@ -60,10 +60,14 @@ def stored_name(recipe: Mapping[str, Any]) -> str:
 def command_line(recipe: Mapping[str, Any], source: str | None) -> str:
     """Return the command that trains by a recipe: what differs from the defaults."""
     defaults = {field.name: field.default for field in dataclasses.fields(Recipe)}
+    skipped = {"model", "start"}
+    if recipe["start"]:
+        defaults |= qat.DEFAULTS
+        skipped |= {"precision", *qat.TAKEN}
     changed = [
         f"--{name.replace('_', '-')} {value}"
         for name, value in recipe.items()
-        if name not in ("model", "start") and value != defaults[name]
+        if name not in skipped and value != defaults[name]
     ]
     if recipe["start"]:
         changed.append(f"--from {source or recipe['start']}")

@@ -244,7 +244,7 @@ def test_dead_channels_keep_k_in_its_range():
 # A run for integers.
 
 FLOAT = Recipe(model="psp_12_1", dataset="synthetic", epochs=2, batch_size=64)
-INT8 = dataclasses.replace(FLOAT, quantize="int8", rate=0.001, matrix_rate=0.002)
+INT8 = dataclasses.replace(FLOAT, quantize="int8", rate=0.001, matrix_rate=0.002, distil=0.5)
 
 
 @pytest.fixture(scope="module")
@@ -271,14 +271,16 @@ def stopped_at(epoch):
 def test_resumed_equals_uninterrupted(data, file, tmp_path):
     for name in ("whole", "resumed"):
         (tmp_path / name).mkdir()
-    recipe, prepare = qat.begin(file, INT8, data)
-    train.train(recipe, data, tmp_path / "whole", prepare=prepare)
+    recipe, prepare, teacher = qat.begin(file, INT8, data)
+    train.train(recipe, data, tmp_path / "whole", prepare=prepare, teacher=teacher)
     for epoch, resume in ((0, False), (1, True)):
-        recipe, prepare = qat.begin(file, INT8, data)
+        recipe, prepare, teacher = qat.begin(file, INT8, data)
         with stopped_at(epoch), pytest.raises(KeyboardInterrupt):
-            train.train(recipe, data, tmp_path / "resumed", resume=resume, prepare=prepare)
-    recipe, prepare = qat.begin(file, INT8, data)
-    train.train(recipe, data, tmp_path / "resumed", resume=True, prepare=prepare)
+            train.train(
+                recipe, data, tmp_path / "resumed", resume=resume, prepare=prepare, teacher=teacher
+            )
+    recipe, prepare, teacher = qat.begin(file, INT8, data)
+    train.train(recipe, data, tmp_path / "resumed", resume=True, prepare=prepare, teacher=teacher)
     whole, resumed = ((tmp_path / name / train.FINAL).read_bytes() for name in ("whole", "resumed"))
     assert whole == resumed
 
@@ -286,8 +288,8 @@ def test_resumed_equals_uninterrupted(data, file, tmp_path):
 @pytest.fixture(scope="module")
 def trained(data, file, tmp_path_factory):
     out = tmp_path_factory.mktemp("int8")
-    recipe, prepare = qat.begin(file, dataclasses.replace(INT8, epochs=1), data)
-    return train.train(recipe, data, out, prepare=prepare), out / train.FINAL
+    recipe, prepare, teacher = qat.begin(file, dataclasses.replace(INT8, epochs=1), data)
+    return train.train(recipe, data, out, prepare=prepare, teacher=teacher), out / train.FINAL
 
 
 def test_it_comes_back_from_its_file(trained):
@@ -302,7 +304,7 @@ def test_it_comes_back_from_its_file(trained):
 
 def test_exponents_and_tables_stay_while_it_trains(trained, data, file):
     state, _ = trained
-    _, prepare = qat.begin(file, INT8, data)
+    _, prepare, _ = qat.begin(file, INT8, data)
     fresh = prepare(nn.Identity()).state_dict()
     fixed = [name for name, value in fresh.items() if not value.is_floating_point()]
     assert len([name for name in fixed if name.endswith("exponent")]) > 10
@@ -352,7 +354,7 @@ def test_other_images_are_refused(file):
 
 def test_integers_go_on_with_other_converters(trained, data):
     state, final = trained
-    recipe, prepare = qat.begin(final, dataclasses.replace(INT8, adc_bits=5), data)
+    recipe, prepare, _ = qat.begin(final, dataclasses.replace(INT8, adc_bits=5), data)
     twin = prepare(recipe.network(num_classes=10, image_size=16))
     assert twin.scheme.array.adc_bits == 5
     before, after = state.mean.state_dict(), twin.state_dict()

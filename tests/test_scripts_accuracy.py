@@ -56,10 +56,10 @@ def integers(runs, tmp_path_factory):
     """A run for integers, with saturating converters."""
     out = tmp_path_factory.mktemp("int8")
     options = {"model": "psp_12_1", "quantize": "int8", "epochs": 1, "adc_bits": 4}
-    recipe, prepare = qat.begin(
+    recipe, prepare, teacher = qat.begin(
         runs[0] / FINAL, qat.recipe_from(runs[0] / FINAL, options), synthetic()
     )
-    train(recipe, synthetic(), out, prepare=prepare)
+    train(recipe, synthetic(), out, prepare=prepare, teacher=teacher)
     return out
 
 
