@@ -25,13 +25,15 @@ from model.psp import PSP, SP
 from model.quant_network import QuantNetwork
 from model.quantise import calibrate, quantise
 from model.recipe import Recipe
-from model.rescale import absorb, rescale
+from model.rescale import absorb, orient, rescale
 from model.state import Prepare
 
 __all__ = ["DEFAULTS", "TAKEN", "begin", "check", "recipe_from"]
 
 IMAGES = 512
 """Training images that choose the exponents: evenly spaced, since folders are sorted by class."""
+ORIENTED = 64
+"""Those of them that choose signs."""
 
 DEFAULTS = {"epochs": 10, "rate": 0.0005, "matrix_rate": 0.001, "distil": 0.9}
 """The tested recipe, where it differs from that of a float run."""
@@ -95,9 +97,12 @@ def begin(file: Path, recipe: Recipe, dataset: Dataset) -> tuple[Recipe, Prepare
         if value != (list(given) if isinstance(given, tuple) else given):
             raise ParameterError(f"{name} of the images must be {value} as in {file}, not {given}")
     teacher = copy.deepcopy(network) if recipe.distil else None
+    chosen = dataset.train_images[:: -(-len(dataset.train_images) // IMAGES)].cpu()
+    images = normalise(chosen, dataset.mean, dataset.std)
     if isinstance(network, PSP | SP):
         rescale(network)
         absorb(network)
+        orient(network, images[:: -(-len(images) // ORIENTED)])
     # What has no twin is told before there is a run.
     size = dataset.image_size
     made = recipe.network(num_classes=dataset.num_classes, image_size=size) if integers else network
@@ -108,8 +113,7 @@ def begin(file: Path, recipe: Recipe, dataset: Dataset) -> tuple[Recipe, Prepare
         if integers:
             twin.load_state_dict(network.state_dict())
         else:
-            chosen = dataset.train_images[:: -(-len(dataset.train_images) // IMAGES)].cpu()
-            calibrate(twin, network, normalise(chosen, dataset.mean, dataset.std))
+            calibrate(twin, network, images)
         return twin
 
     return dataclasses.replace(recipe, start=start, precision="float32"), prepare, teacher

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Make batch norm's gains powers of two, almost without changing what a float network computes.
+"""Prepare a float network for integers, almost without changing what it computes.
 
 A channel between two layers may have any scale: what writes it multiplies, what reads it divides.
 Maps that are added to one another share their scales. Rounding the gains to powers of two is what
@@ -8,20 +8,25 @@ the squared error in the logarithm (`rescale`).
 
 What is left goes into the weights before GELU, since GELU(c·x) ≈ c·GELU(x) where x is large or c
 near 1 (`absorb`): for the zoo's psp_64_4 the outputs then diverge by 0.0008 from what they were.
+
+A channel's sign is free, too (`orient`).
 """
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections import defaultdict
+from collections.abc import Iterable
 from typing import Any
 
 import torch
+from torch import nn
 
 from model.psp import PSP, SP
 from model.schedule import IMAGE, Step, schedule
 
-__all__ = ["absorb", "rescale"]
+__all__ = ["absorb", "orient", "rescale"]
 
 _SIZE = 2.0
 """Of the last map's channels: about the deviation of the others."""
@@ -39,35 +44,49 @@ def rescale(network: PSP | SP) -> None:
     network : PSP or SP
         Trained.
     """
-    writers: dict[int, list[Any]] = defaultdict(list)  # norms, which give the channels their scale
-    readers: dict[int, list[Any]] = defaultdict(list)  # convolutions
-    passers: dict[int, list[Any]] = defaultdict(list)  # norms from one map to another of its scale
-    body: Any = network.body
-    steps, blocks = schedule(body[0].form, len(body)), iter(body)
-    groups = _shared_scales(steps)
-    for step, (source, target) in zip(steps, groups, strict=True):
-        layers: Any = network.get_submodule(step.name)
-        readers[source].append(layers[0])
-        writers[target].append(layers[2])
-        if step.second:
-            passers[target].append(next(blocks).norm)
     with torch.no_grad():
-        for group, norms in writers.items():
-            scale = _best_scale(torch.stack([_gain(norm) for norm in norms]))
-            if not readers[group]:
+        for channels in _channels(network):
+            scale = _best_scale(torch.stack([_gain(norm) for norm in channels.writers]))
+            if not channels.readers:
                 norm: Any = network.norm
                 size = norm.running_var.clamp_min(2.0**-40).sqrt()
                 # A channel that is nothing but a constant stays within bounds.
                 scale *= torch.exp2((_SIZE / (scale * size)).log2().round().clamp(-8, 8))
-            for norm in norms + passers[group]:
-                norm.weight.mul_(scale)
-                norm.bias.mul_(scale)
-            for conv in readers[group]:
-                conv.weight.div_(scale[:, None, None])
-            last = [network.norm] if group == groups[-1][1] else []
-            for norm in passers[group] + last:
-                norm.running_mean.mul_(scale)
-                norm.running_var.mul_(scale.square())
+            channels.multiply(scale)
+
+
+def orient(network: PSP | SP, images: torch.Tensor) -> None:
+    """Turn the sign of every channel that is negative more often than not, in place.
+
+    The network's function stays. In two's complement a small negative number has all upper bits
+    set, so a crossbar whose inputs are mostly negative drives most of its wordlines in most of the
+    bit planes: its converters saturate, and it takes energy.
+
+    Parameters
+    ----------
+    network : PSP or SP
+        Trained.
+    images : torch.Tensor
+        float32 [B, 3, H, W], normalised; some tens.
+    """
+    network.eval()
+    for channels in _channels(network):
+        shares: list[torch.Tensor] = []
+
+        def observe(_: nn.Module, taken: Any, shares: list[torch.Tensor] = shares) -> None:
+            shares.append((taken[0] < 0).float().mean((0, 2, 3)))
+
+        def observe_pool(_: nn.Module, taken: Any, shares: list[torch.Tensor] = shares) -> None:
+            shares.append((taken[0].mean((2, 3)) < 0).float().mean(0))
+
+        hooks = [conv.register_forward_pre_hook(observe) for conv in channels.readers]
+        hooks += [norm.register_forward_pre_hook(observe_pool) for norm in channels.last]
+        with torch.no_grad():
+            network(images)
+            often = torch.stack(shares).mean(0) > 0.5
+            channels.multiply(torch.where(often, -1.0, 1.0))
+        for hook in hooks:
+            hook.remove()
 
 
 def absorb(network: PSP | SP) -> None:
@@ -89,6 +108,61 @@ def absorb(network: PSP | SP) -> None:
             norm.running_mean.mul_(factor)
             # The gain is then as wanted in spite of the small constant.
             norm.running_var.add_(norm.eps).mul_(factor.square()).sub_(norm.eps)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Channels:
+    """The channels of all maps that share their scales: what gives them that, and who minds.
+
+    Parameters
+    ----------
+    writers : list
+        Norms.
+    readers : list
+        Convolutions.
+    passers : list
+        Norms from one of the maps to another.
+    last : list
+        The norm before the head, if it reads one of the maps.
+    """
+
+    writers: list[Any] = dataclasses.field(default_factory=list)
+    readers: list[Any] = dataclasses.field(default_factory=list)
+    passers: list[Any] = dataclasses.field(default_factory=list)
+    last: list[Any] = dataclasses.field(default_factory=list)
+
+    def multiply(self, scale: torch.Tensor) -> None:
+        """Give them another scale, [C], of either sign."""
+        for norm in self.writers:
+            norm.weight.mul_(scale)
+            norm.bias.mul_(scale)
+        for conv in self.readers:
+            conv.weight.div_(scale[:, None, None])
+        for norm in self.passers + self.last:
+            norm.running_mean.mul_(scale)
+            norm.running_var.mul_(scale.square())
+        for norm in self.passers:
+            norm.weight.mul_(scale.abs())
+            norm.bias.mul_(scale)
+        for norm in self.last:
+            norm.weight.mul_(scale.sign())
+
+
+def _channels(network: PSP | SP) -> Iterable[_Channels]:
+    """Return the channels between layers, those apart that may have scales of their own."""
+    found: dict[int, _Channels] = defaultdict(_Channels)
+    body: Any = network.body
+    steps, blocks = schedule(body[0].form, len(body)), iter(body)
+    groups = _shared_scales(steps)
+    for step, (source, target) in zip(steps, groups, strict=True):
+        layers: Any = network.get_submodule(step.name)
+        found[source].readers.append(layers[0])
+        found[target].writers.append(layers[2])
+        if step.second:
+            found[target].passers.append(next(blocks).norm)
+    found[groups[-1][1]].last.append(network.norm)
+    del found[groups[0][0]]  # the image's
+    return found.values()
 
 
 def _shared_scales(steps: tuple[Step, ...]) -> list[tuple[int, int]]:

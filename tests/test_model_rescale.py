@@ -10,7 +10,7 @@ from quant_networks import images, network
 from torch import nn
 
 from model import rescale as module
-from model.rescale import absorb, rescale
+from model.rescale import absorb, orient, rescale
 from model.schedule import FORMS, schedule
 
 
@@ -100,3 +100,43 @@ def test_a_channel_without_gain_stays_finite():
         before = net(x)
         rescale(net)
         torch.testing.assert_close(net(x), before, rtol=1e-9, atol=1e-9)
+
+
+def negative(net, x):
+    """Share of negative values that each layer reads, channel by channel: [layers, C]."""
+    found = []
+
+    def keep(_, taken):
+        found.append((taken[0] < 0).double().mean((0, 2, 3)))
+
+    for step in steps_of(net)[1:]:
+        net.get_submodule(step.name)[0].register_forward_pre_hook(keep)
+    net.norm.register_forward_pre_hook(
+        lambda _, taken: keep(_, [taken[0].mean((2, 3))[..., None, None]])
+    )
+    net(x)
+    return torch.stack(found)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_signs_are_free_and_few_values_are_negative(form):
+    net, x = prepared(form)
+    with torch.no_grad():
+        before, share = net(x), negative(copy.deepcopy(net), x)
+        orient(net, x)
+        torch.testing.assert_close(net(x), before, rtol=1e-9, atol=1e-9)
+        after = negative(copy.deepcopy(net), x)
+        assert after.mean() < share.mean() - 0.02
+        once = copy.deepcopy(net.state_dict())
+        orient(net, x)
+    assert all(torch.equal(value, once[name]) for name, value in net.state_dict().items())
+
+
+@pytest.mark.parametrize("form", [form for form in FORMS if form != "sp"])
+def test_maps_that_are_added_must_share_a_sign(form):
+    net, x = prepared(form)
+    own = [(number, number + 1) for number in range(len(steps_of(net)))]
+    with torch.no_grad(), mock.patch.object(module, "_shared_scales", return_value=own):
+        before = net(x)
+        orient(net, x)
+        assert (net(x) - before).abs().max() > 1e-3
