@@ -21,8 +21,10 @@ __all__ = ["POINTS", "Count", "LayerRange", "measure", "table"]
 
 POINTS = ("fetch", "adc", "pre", "table", "affine", "write", "second")
 """Where numbers saturate: fetching (the sum of two operands, and what is narrowed to act_bits),
-converting, requantising, in the affine, at the write (of a pool, too) and at the second write. A
-table saturates when it is made: of its results those are counted that lie at an end of act_bits."""
+converting, requantising, in the affine, at the write (of a pool, too) and at the second write.
+Below the least requantised number nothing is lost if the table is flat there, as GELU's and ReLU's
+are, and is not counted. A table saturates when it is made: of its results those are counted that
+are the greatest of act_bits; activations are bounded below."""
 
 _BATCH = 20
 
@@ -160,10 +162,11 @@ def _look_at_crossbar(
     pre = golden.round_shift(seen["acc"], periphery.k[:, None, None])
     if periphery.add_before_table is not None:
         pre = pre + operand(maps, periphery.add_before_table)
-    pre = found.saturate("pre", pre, layer.act_bits)
-    out = golden.apply_table(pre, periphery.table)
     half = 1 << (layer.act_bits - 1)
-    found.points["table"].add(out, (out == -half) | (out == half - 1))
+    flat = periphery.table[0] == periphery.table[1]
+    found.points["pre"].add(pre, (pre >= half) | ((pre < -half) & ~flat))
+    out = golden.apply_table(golden.saturate(pre, layer.act_bits), periphery.table)
+    found.points["table"].add(out, out == half - 1)
     if periphery.affine is not None:
         out = found.saturate("affine", _affine(out, periphery.affine), net.stream_bits)
     if periphery.add is not None:

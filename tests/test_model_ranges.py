@@ -21,7 +21,7 @@ def brute_force(net, images):
         if not isinstance(layer, intnet.MaxPool):
             found[layer.name] = ranges.LayerRange(layer=layer.name)
             periphery = getattr(layer, "periphery", None)
-            tables[layer.name] = len(periphery.table) if periphery else 0
+            tables[layer.name] = [int(v) for v in periphery.table] if periphery else [0, 1]
     for image in images:
         scalar = Scalar(net, image)
         for name, each in found.items():
@@ -31,12 +31,15 @@ def brute_force(net, images):
             out = [*seen["out"].values()]
             each.out_low, each.out_high = min(each.out_low, *out), max(each.out_high, *out)
             each.column_high = max([each.column_high, *(sum_ for sum_, _ in points["adc"])])
+            table = tables[name]
             for point, values in points.items():
+                lost = [before for before, after in values if before != after]
+                if point == "pre" and table[0] == table[1]:
+                    lost = [before for before in lost if before > 0]
                 each.points[point].numbers += len(values)
-                each.points[point].saturated += sum(before != after for before, after in values)
-            half = tables[name] // 2
+                each.points[point].saturated += len(lost)
             each.points["table"].saturated += sum(
-                v in (-half, half - 1) for v, _ in points["table"]
+                2 * v + 2 == len(table) for v, _ in points["table"]
             )
     return [*found.values()]
 
