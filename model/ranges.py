@@ -22,9 +22,9 @@ __all__ = ["POINTS", "Count", "LayerRange", "measure", "table"]
 POINTS = ("fetch", "adc", "pre", "table", "affine", "write", "second")
 """Where numbers saturate: fetching (the sum of two operands, and what is narrowed to act_bits),
 converting, requantising, in the affine, at the write (of a pool, too) and at the second write.
-Below the least requantised number nothing is lost if the table is flat there, as GELU's and ReLU's
-are, and is not counted. A table saturates when it is made: of its results those are counted that
-are the greatest of act_bits; activations are bounded below."""
+Below the least requantised number is no more to tell apart where the table does not rise there, as
+GELU's and ReLU's do not; what lies below is not counted then. A table saturates when it is made: of
+its results those are counted that are the greatest of act_bits; activations are bounded below."""
 
 _BATCH = 20
 
@@ -163,8 +163,8 @@ def _look_at_crossbar(
     if periphery.add_before_table is not None:
         pre = pre + operand(maps, periphery.add_before_table)
     half = 1 << (layer.act_bits - 1)
-    flat = periphery.table[0] == periphery.table[1]
-    found.points["pre"].add(pre, (pre >= half) | ((pre < -half) & ~flat))
+    rises = periphery.table[0] < periphery.table[1]
+    found.points["pre"].add(pre, (pre >= half) | ((pre < -half) & rises))
     out = golden.apply_table(golden.saturate(pre, layer.act_bits), periphery.table)
     found.points["table"].add(out, out == half - 1)
     if periphery.affine is not None:

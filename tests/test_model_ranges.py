@@ -34,7 +34,7 @@ def brute_force(net, images):
             table = tables[name]
             for point, values in points.items():
                 lost = [before for before, after in values if before != after]
-                if point == "pre" and table[0] == table[1]:
+                if point == "pre" and table[0] >= table[1]:
                     lost = [before for before in lost if before > 0]
                 each.points[point].numbers += len(values)
                 each.points[point].saturated += len(lost)
