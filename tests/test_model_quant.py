@@ -377,7 +377,7 @@ def test_what_a_run_takes_over(file):
     recipe = qat.recipe_from(file, {"model": "psp_12_1", "quantize": "int8", "rate": 0.5})
     found = dataclasses.asdict(recipe)
     assert {found[name] for name in ("dataset", "form")} == {"synthetic", "skip_before_shift"}
-    assert (recipe.rate, recipe.matrix_rate, recipe.batch_size) == (0.5, 0.001, 128)
+    assert (recipe.rate, recipe.matrix_rate, recipe.batch_size) == (0.5, 0.0004, 128)
     asked = qat.recipe_from(file, {"model": "psp_12_1", "form": "residual", "epochs": 3})
     assert (asked.form, asked.epochs) == ("residual", 3)  # begin refuses another form
 
