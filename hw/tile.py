@@ -18,6 +18,7 @@ from amaranth.lib.wiring import In, Out
 from hw.crossbar import AnalogCrossbar, Crossbar, popcount, program_layout
 from hw.dac import WordlineDriver, activation_layout
 from hw.params import address_bits
+from hw.preset import Lanes, PresetCrossbar
 from hw.requant import Requant, channel_layout, output_layout, table_layout
 from hw.shift_add import ShiftAdd, sample_layout
 from hw.tile_params import TileParams
@@ -50,32 +51,6 @@ def command_layout(params: TileParams) -> data.StructLayout:
             "pages": data.ArrayLayout(params.page_bits, params.crossbars),
         }
     )
-
-
-Lanes = Sequence[Sequence[Sequence[int]]]
-"""Of each ADC, the words of its columns."""
-
-
-class PresetCrossbar(Crossbar):
-    """A stand-in whose cells are there from the start.
-
-    Parameters
-    ----------
-    params : TileParams
-        Keyword only.
-    lanes : sequence
-        Of each ADC, columns in the order of their addresses, as ``cells`` of `program_layout`.
-    """
-
-    def __init__(self, *, params: TileParams, lanes: Lanes) -> None:
-        self._lanes = lanes
-        super().__init__(params=params)
-
-    def elaborate(self, platform: object) -> Module:
-        m = super().elaborate(platform)
-        for adc, columns in enumerate(self._lanes):
-            m.submodules[f"lane_{adc}"].init = columns
-        return m
 
 
 class Tile(wiring.Component):
