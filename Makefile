@@ -45,7 +45,7 @@ lint: $(STAMP) ## ruff and mypy
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 
-size: $(STAMP) ## synthesise the shift module for Artix-7 and compare with the stored table
+size: $(STAMP) ## synthesise shift module and accelerator for Artix-7; compare with stored tables
 	$(RUN) -m scripts.size
 
 mutate: $(STAMP) ## seed single faults in the shift RTL; co-simulation or a proof must catch each
