@@ -15,6 +15,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -163,6 +164,7 @@ class Model:
 
     def __init__(self, library: Path, image: Image) -> None:
         self._params = image.params
+        self.cycles, self.seconds = 0, 0.0  # run so far, and the processor time that it took
         self._library = ctypes.CDLL(str(library))
         self._library.dut_open.restype = ctypes.c_void_p
         self._library.dut_run.restype = ctypes.c_uint64
@@ -237,7 +239,11 @@ class Model:
 
     def run(self, *, step: bool = False, limit: int) -> int:
         """Run all layers, or the next one; returns the cycles, at most ``limit``."""
-        return int(self._library.dut_run(self._dut, int(step), ctypes.c_uint64(limit)))
+        begin = time.process_time()
+        cycles = int(self._library.dut_run(self._dut, int(step), ctypes.c_uint64(limit)))
+        self.seconds += time.process_time() - begin
+        self.cycles += cycles
+        return cycles
 
     def waves(self, file: Path) -> None:
         """Write every signal of every cycle from now on into a VCD, until `close`.
