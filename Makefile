@@ -26,9 +26,10 @@ $(STAMP): pyproject.toml constraints.txt
 	$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
-demo: $(STAMP) ## the shift IP on a real image: PyTorch -> Verilog -> bit-exact co-simulation
+demo: $(STAMP) ## the shift IP, then a whole trained network in RTL, on real images, bit by bit
 	$(RUN) -m hw.gen --fmap 16
 	$(RUN) -m cosim.demo --out build/demo
+	$(RUN) -m cosim.run --intnet model/zoo/psp_64_4_int8 --images 3 --layers
 
 test: $(STAMP) ## every fast test (no GPU, no board)
 	$(RUN) -m pytest -n $(JOBS) --dist worksteal
