@@ -48,8 +48,8 @@ lint: $(STAMP) ## ruff and mypy
 size: $(STAMP) ## synthesise the shift module for Artix-7 and compare with the stored table
 	$(RUN) -m scripts.size
 
-mutate: $(STAMP) ## seed single faults in the shift RTL; co-simulation or a proof must catch each
-	$(RUN) -m scripts.mutate_shift
+mutate: $(STAMP) ## seed single faults in the RTL; a simulation or a proof must catch each
+	$(RUN) -m scripts.mutate --jobs $(JOBS)
 
 bench: $(STAMP) ## forms of the shift, alone and in training; integers; time to generate
 	$(RUN) -m scripts.bench_shift

@@ -31,20 +31,20 @@ __all__ = ["ControlAddresses", "small_accelerator"]
 def small_accelerator(shift: ShiftParams) -> AcceleratorParams:
     """Return an accelerator with all that a layer can ask for, and maps of that shape.
 
-    Thirteen channels in two banks of seven rows; three outputs a page, so that the last page
-    computes two that are dropped.
+    Fourteen channels in two banks of seven rows; three outputs a page, so that the last page of a
+    layer computes one that is dropped.
     """
     tile = TileParams(
         rows=7, columns=6, columns_per_adc=3, cell_bits=2, weight_bits=4, act_bits=4, adc_bits=5,
         pages=21, crossbars=2, tables=4, stream_bits=shift.bits,
     )  # fmt: skip
     usual: dict[str, Any] = {"bits": shift.bits, "act_bits": 4, "weight_bits": 4, "zero_point": 8}
-    body = usual | {"rows": 7, "crossbars": 2, "groups": 5, "outputs": 13}
+    body = usual | {"rows": 7, "crossbars": 2, "groups": 5, "outputs": 14}
     x, z, y, pooled = range(4)
     layers = (
         LayerEntry(name="stem", operands=(Read(y),), out=x, second=z, page=0,
                    **body | {"rows": 3, "crossbars": 1}),
-        LayerEntry(name="mix", operands=(Read(x), Read(z, True)), shift_first=z, out=y, second=x,
+        LayerEntry(name="mix", operands=(Read(x), Read(z, True)), shift_first=z, out=y,
                    page=5, **body),
         LayerEntry(name="skip", operands=(Read(y, True),), add=Read(x, True), out=z, page=10,
                    **body),
@@ -53,7 +53,7 @@ def small_accelerator(shift: ShiftParams) -> AcceleratorParams:
                    **body | {"groups": 1, "outputs": 2}),
     )  # fmt: skip
     return AcceleratorParams(
-        tile=tile, shift=shift, channels=13, patch=1, buffers=("x", "z", "y"), layers=layers,
+        tile=tile, shift=shift, channels=14, patch=1, buffers=("x", "z", "y"), layers=layers,
         fetch_shift=0, pool_shift=2, pooled_bits=4,
     )  # fmt: skip
 
