@@ -92,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = cli.Parser(PROGRAM, "Seed single faults in the RTL; all must be caught.")
     parser.add_argument("--design", choices=designs, help="only that one")
     parser.add_argument("--count", type=cli.integer("count", 1, 1000), metavar="COUNT",
-                        help="faults: a shape of the shift module, a block of an accelerator")  # fmt: skip
+                        help="faults: a shape, or a block of an accelerator")  # fmt: skip
     parser.add_argument("--jobs", type=cli.integer("jobs", 1, 256), default=2, metavar="COUNT",
                         help="simulations at a time")  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print every verdict as JSON")

@@ -120,13 +120,23 @@ def judge(library: Path, cases: Sequence[Case], number: int) -> str:
     return ""
 
 
-def _activity(library: Path, case: Case, number: int) -> dict[str, int]:
-    """Run a network with a fault, if nothing notices that; return what has been counted."""
+def _activity(library: Path, case: Case, number: int) -> list[dict[str, int]]:
+    """Run a network with a fault, if nothing notices that; return what is counted, image by image.
+
+    Image by image, since a bit that is inverted an even number of times looks untouched.
+    """
     os.environ[NUMBER] = str(number)
+    counted: list[dict[str, int]] = []
     with fast.Model(library, case.image) as model:
-        agreement.agree(case.net, case.pixels, [rtl(case.net, case.image, model)])
+        look = functools.partial(_append, counted, model)
+        agreement.agree(case.net, case.pixels, [rtl(case.net, case.image, model, advance=look)])
         check_in_one_go(case.net, case.image, model, case.pixels[-1])
-        return model.counters()
+        look()
+    return counted
+
+
+def _append(counted: list[dict[str, int]], model: fast.Model) -> None:
+    counted.append(model.counters())
 
 
 def cases_of(form: str, mode: str, **options: int) -> list[Case]:

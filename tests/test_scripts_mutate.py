@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The mutation check tells a fault that nobody can see from one that a test must catch."""
 
+import json
+
 import pytest
 
+from cosim import fast
 from cosim.design import emit_block
 from hw.params import ShiftParams
 from hw.shift import ShiftModule
-from scripts import mutate_shift
+from scripts import mutate, mutate_accelerator, mutate_shift
 
 PARAMS = ShiftParams(height=6, width=4, bits=2)
 
@@ -42,6 +45,52 @@ def test_yosys_lists_the_same_faults_each_time():
     first, second = (mutate_shift.mutants(PARAMS, 3) for _ in range(2))
     assert first == second
     assert len({each.fault for each in first}) == 3
+
+
+VERDICTS = [
+    mutate.Verdict("d", "b", "f", "caught", "maps"),
+    mutate.Verdict("d", "b", "g", "caught", "cycles"),
+    mutate.Verdict("d", "b", "h", "missed", ""),
+    mutate.Verdict("d", "c", "i", "equivalent", ""),
+]
+
+
+def test_a_table_of_verdicts():
+    assert mutate.table(VERDICTS).splitlines()[2:] == [
+        "| d | b | 3 | maps 1, cycles 1 | 0 | 1 |",
+        "| d | c | 1 |  | 1 | 0 |",
+    ]
+
+
+@pytest.mark.parametrize(("verdicts", "code"), [(VERDICTS, 1), (VERDICTS[:2], 0)])
+def test_a_missed_fault_fails(monkeypatch, capsys, verdicts, code):
+    monkeypatch.setattr(mutate_shift, "check", lambda **_: verdicts)
+    assert mutate.main(["--design", "shift", "--json"]) == code
+    assert [each["fault"] for each in json.loads(capsys.readouterr().out)] == [
+        verdict.fault for verdict in verdicts
+    ]
+
+
+def test_faults_of_the_accelerator_are_noticed_and_none_where_none_is():
+    _, cases = next(iter(mutate_accelerator.DESIGNS.items()))
+    networks = cases()
+    block, faults = mutate_accelerator.mutated(networks[0].image.params, 1)
+    assert [name for name, _ in faults] == list(mutate_accelerator.BLOCKS)
+    library = fast.build(block, optimise="-O0")
+    assert mutate_accelerator.judge(library, networks[:1], 0) == ""
+    caught = [
+        mutate_accelerator.judge(library, networks[:1], 1 + number)
+        for number, (name, _) in enumerate(faults)
+        if name in ("sequencer", "feed", "writer")
+    ]
+    assert all(caught)
+
+
+@pytest.mark.slow  # minutes: two accelerators, 126 faults
+def test_the_accelerators_faults():
+    verdicts = mutate_accelerator.check()
+    assert len(verdicts) == 126
+    assert sum(verdict.outcome == "caught" for verdict in verdicts) >= 108
 
 
 @pytest.mark.slow  # a minute: builds and runs 42 faulty modules
