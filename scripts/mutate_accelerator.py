@@ -163,7 +163,7 @@ def check(*, count: int = 6, jobs: int = 2) -> list[Verdict]:
             found = pool.map(functools.partial(judge, library, networks), numbers)
             shown = track(found, name, total=len(faults), disable=not sys.stderr.isatty())
             for (part, fault), by in zip(faults, shown, strict=True):
-                outcome = "caught" if by else "missed"
+                outcome = "caught" if by else "open"
                 verdicts.append(Verdict(name, part, fault, outcome, by))
     return verdicts
 

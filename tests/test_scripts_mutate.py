@@ -52,13 +52,14 @@ VERDICTS = [
     mutate.Verdict("d", "b", "g", "caught", "cycles"),
     mutate.Verdict("d", "b", "h", "missed", ""),
     mutate.Verdict("d", "c", "i", "equivalent", ""),
+    mutate.Verdict("d", "c", "j", "open", ""),
 ]
 
 
 def test_a_table_of_verdicts():
     assert mutate.table(VERDICTS).splitlines()[2:] == [
-        "| d | b | 3 | maps 1, cycles 1 | 0 | 1 |",
-        "| d | c | 1 |  | 1 | 0 |",
+        "| d | b | 3 | maps 1, cycles 1 | 0 | 0 | 1 |",
+        "| d | c | 2 |  | 1 | 1 | 0 |",
     ]
 
 
@@ -71,12 +72,13 @@ def test_a_missed_fault_fails(monkeypatch, capsys, verdicts, code):
     ]
 
 
+@pytest.mark.slow  # builds an accelerator
 def test_faults_of_the_accelerator_are_noticed_and_none_where_none_is():
     _, cases = next(iter(mutate_accelerator.DESIGNS.items()))
     networks = cases()
     block, faults = mutate_accelerator.mutated(networks[0].image.params, 1)
     assert [name for name, _ in faults] == list(mutate_accelerator.BLOCKS)
-    library = fast.build(block, optimise="-O0")
+    library = fast.build(block)
     assert mutate_accelerator.judge(library, networks[:1], 0) == ""
     caught = [
         mutate_accelerator.judge(library, networks[:1], 1 + number)
@@ -90,7 +92,7 @@ def test_faults_of_the_accelerator_are_noticed_and_none_where_none_is():
 def test_the_accelerators_faults():
     verdicts = mutate_accelerator.check()
     assert len(verdicts) == 126
-    assert sum(verdict.outcome == "caught" for verdict in verdicts) >= 108
+    assert sum(verdict.outcome == "caught" for verdict in verdicts) >= 109
 
 
 @pytest.mark.slow  # a minute: builds and runs 42 faulty modules
