@@ -49,8 +49,8 @@ lint: $(STAMP) ## ruff and mypy
 size: $(STAMP) ## synthesise shift module and accelerator for Artix-7; compare with stored tables
 	$(RUN) -m scripts.size
 
-mutate: $(STAMP) ## seed single faults in the shift RTL; co-simulation or a proof must catch each
-	$(RUN) -m scripts.mutate_shift
+mutate: $(STAMP) ## seed single faults in the RTL; a simulation or a proof must catch each
+	$(RUN) -m scripts.mutate --jobs $(JOBS)
 
 bench: $(STAMP) ## forms of the shift, alone and in training; integers; time to generate
 	$(RUN) -m scripts.bench_shift
