@@ -26,9 +26,10 @@ $(STAMP): pyproject.toml constraints.txt
 	$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
-demo: $(STAMP) ## the shift IP on a real image: PyTorch -> Verilog -> bit-exact co-simulation
+demo: $(STAMP) ## the shift IP, then a whole trained network in RTL, on real images, bit by bit
 	$(RUN) -m hw.gen --fmap 16
 	$(RUN) -m cosim.demo --out build/demo
+	$(RUN) -m cosim.run --intnet model/zoo/psp_64_4_int8 --images 3 --layers
 
 test: $(STAMP) ## every fast test (no GPU, no board)
 	$(RUN) -m pytest -n $(JOBS) --dist worksteal
@@ -45,11 +46,11 @@ lint: $(STAMP) ## ruff and mypy
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 
-size: $(STAMP) ## synthesise the shift module for Artix-7 and compare with the stored table
+size: $(STAMP) ## synthesise shift module and accelerator for Artix-7; compare with stored tables
 	$(RUN) -m scripts.size
 
-mutate: $(STAMP) ## seed single faults in the shift RTL; co-simulation or a proof must catch each
-	$(RUN) -m scripts.mutate_shift
+mutate: $(STAMP) ## seed single faults in the RTL; a simulation or a proof must catch each
+	$(RUN) -m scripts.mutate --jobs $(JOBS)
 
 bench: $(STAMP) ## forms of the shift, alone and in training; integers; time to generate
 	$(RUN) -m scripts.bench_shift

@@ -11,9 +11,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable
 
-from amaranth.back import verilog
 from amaranth.lib import wiring
 
+from hw import verilog
 from hw.product import ports_of
 
 __all__ = ["TOP", "Block", "Design", "DesignError", "bundle", "emit_block"]
@@ -77,8 +77,8 @@ class Design:
 
 
 def emit_block(component: wiring.Component, name: str) -> Block:
-    """Emit a component's Verilog, without source attributes, under the module name ``name``."""
-    text = verilog.convert(component, name=name, emit_src=False)
+    """Emit a component under the module name ``name``."""
+    text = verilog.emit(component, name)
     ports = [("input", "clk", 1), ("input", "rst", 1)]
     for port in ports_of(component.signature):
         ports.append((port["direction"], port["name"], port["width"]))

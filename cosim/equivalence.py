@@ -16,10 +16,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from amaranth.back import verilog
-
 from fpga import yosys
-from hw import cli
+from hw import cli, verilog
 from hw.params import ShiftParams
 from hw.shift import ShiftModule
 
@@ -78,7 +76,7 @@ def prove(params: ShiftParams, *, fault: str | None = None) -> Equivalence:
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        text = verilog.convert(ShiftModule(params=params), name="design", emit_src=False)
+        text = verilog.emit(ShiftModule(params=params), "design")
         (folder / "rtl.v").write_text(text, encoding="utf-8")
         yosys.run(
             ["read_verilog rtl.v", *yosys.synthesis("design"), "write_verilog -noattr netlist.v"],

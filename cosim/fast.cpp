@@ -8,18 +8,47 @@
 #include <cstring>
 
 #include "Vaccelerator.h"
+#include "Vaccelerator___024root.h"
 #include "verilated.h"
+#if WAVES
+#include "verilated_vcd_c.h"
+#endif
+
+// No register takes the falling edge, so Verilator need only be told that the clock is low: that
+// saves every other evaluation. Where it keeps the last clock under another name, it is evaluated.
+template <class Root>
+auto fall(Vaccelerator&, Root& root, int) -> decltype(void(root.__Vtrigprevexpr___TOP__clk__0)) {
+  root.__Vtrigprevexpr___TOP__clk__0 = 0;
+}
+
+template <class Root>
+void fall(Vaccelerator& model, Root&, long) {
+  model.clk = 0;
+  model.eval();
+}
 
 struct Dut {
   VerilatedContext context;
   Vaccelerator model{&context, "accelerator"};
 
+#if WAVES
+  VerilatedVcdC waves;
+
   void tick() {
+    for (int level = 0; level < 2; level++) {
+      model.clk = level;
+      model.eval();
+      if (waves.isOpen()) waves.dump(context.time());
+      context.timeInc(1);
+    }
+  }
+#else
+  void tick() {
+    fall(model, *model.rootp, 0);
     model.clk = 1;
     model.eval();
-    model.clk = 0;
-    model.eval();
   }
+#endif
 };
 
 // Verilator's ports are little-endian words, as beats are. It writes a double underscore as ___05F.
@@ -32,6 +61,10 @@ extern "C" {
 
 Dut* dut_open() {
   Dut* dut = new Dut;
+#if WAVES
+  dut->context.traceEverOn(true);
+  dut->model.trace(&dut->waves, 99);
+#endif
   dut->model.rst = 1;
   dut->tick();
   dut->tick();
@@ -40,7 +73,16 @@ Dut* dut_open() {
   return dut;
 }
 
+#if WAVES
+void waves_open(Dut* dut, const char* file) {
+  dut->waves.open(file);
+}
+#endif
+
 void dut_close(Dut* dut) {
+#if WAVES
+  dut->waves.close();
+#endif
   dut->model.final();
   delete dut;
 }

@@ -15,6 +15,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,7 @@ def accelerator_block(params: AcceleratorParams) -> Block:
     return emit_block(Accelerator(params=params), MODULE)
 
 
-def build(block: Block, *, optimise: str = "-O1") -> Path:
+def build(block: Block, *, optimise: str = "-O1", waves: bool = False) -> Path:
     """Compile a model, unless that has been done; returns the library.
 
     Parameters
@@ -53,7 +54,9 @@ def build(block: Block, *, optimise: str = "-O1") -> Path:
     block : Block
         An accelerator, or one with a seeded fault.
     optimise : str
-        The compiler's option: ``-O1`` for seconds of simulation, ``-O3`` for minutes.
+        The compiler's option: ``-O1`` for seconds of simulation, ``-O2`` for minutes.
+    waves : bool
+        With `Model.waves`; several times slower.
 
     Raises
     ------
@@ -66,14 +69,22 @@ def build(block: Block, *, optimise: str = "-O1") -> Path:
     if reason is not None:
         raise simulators.SimulatorError(reason)
     harness = HARNESS.read_text(encoding="utf-8")
-    versions = [simulators.version("verilator"), optimise]
+    flags = [optimise, "-march=native", f"-DWAVES={int(waves)}"]
+    options = [*OPTIONS, *["--trace-vcd"] * waves]
     with simulators.environment("verilator"):
-        runtime = _made("runtime", versions, _compile_runtime)
-        compile_model = functools.partial(_compile_model, block, harness, runtime)
-        return _made("fast", [*versions, block.text, harness, WAIVERS, OPTIONS], compile_model)
+        versions = [simulators.version("verilator"), _processor(), flags]
+        runtime = _made("runtime", versions, functools.partial(_compile_runtime, flags))
+        compile_model = functools.partial(_compile_model, block, harness, runtime, options, flags)
+        return _made("fast", [*versions, block.text, harness, WAIVERS, options], compile_model)
 
 
-def _made(name: str, key: list[Any], make: Callable[[Path, str], None]) -> Path:
+def _processor() -> str:
+    """Return what the compiler takes this processor for: its models may run on no other."""
+    done = _call(["c++", "-march=native", "-###", "-E", "-x", "c", "/dev/null"])
+    return done.stderr
+
+
+def _made(name: str, key: list[Any], make: Callable[[Path], None]) -> Path:
     """Return the file that ``make`` makes, in a folder named by what it depends on."""
     digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]
     folder = simulators.BUILD / f"{name}-{digest}"
@@ -84,21 +95,24 @@ def _made(name: str, key: list[Any], make: Callable[[Path, str], None]) -> Path:
         if not result.exists():
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
-            make(folder / "unfinished", str(key[1]))
+            make(folder / "unfinished")
             os.replace(folder / "unfinished", result)
     return result
 
 
-def _compile_runtime(output: Path, optimise: str) -> None:
+def _compile_runtime(flags: list[str], output: Path) -> None:
     """Compile what all models share."""
     include = Path(_verilator_root(), "include")
     unit = output.with_name("runtime.cpp")
-    parts = (include / "verilated.cpp", include / "verilated_threads.cpp")
+    names = ("verilated", "verilated_threads", "verilated_vcd_c")
+    parts = [include / f"{name}.cpp" for name in names]
     unit.write_text("".join(f'#include "{part}"\n' for part in parts), encoding="utf-8")
-    _compile(["-c", str(unit), "-o", str(output)], optimise)
+    _compile(["-c", str(unit), "-o", str(output)], flags)
 
 
-def _compile_model(block: Block, harness: str, runtime: Path, output: Path, optimise: str) -> None:
+def _compile_model(
+    block: Block, harness: str, runtime: Path, options: list[str], flags: list[str], output: Path
+) -> None:
     """Compile model and harness as one unit: reading the headers takes longest."""
     folder = output.parent
     source = folder / f"{MODULE}.v"
@@ -107,26 +121,27 @@ def _compile_model(block: Block, harness: str, runtime: Path, output: Path, opti
     lines = [line for line in WAIVERS.splitlines() if not line.startswith("public_flat_rw")]
     waivers.write_text("\n".join(lines) + "\n", encoding="utf-8")
     target = ["--prefix", f"V{MODULE}", "--top-module", block.name, "--Mdir", str(folder)]
-    _call(["verilator", "--cc", *OPTIONS, *target, str(waivers), str(source)])
+    _call(["verilator", "--cc", *options, *target, str(waivers), str(source)])
     parts = sorted(part.name for part in folder.glob(f"V{MODULE}*.cpp"))
     unit = folder / "unit.cpp"
     text = "".join(f'#include "{part}"\n' for part in parts) + harness
     unit.write_text(text, encoding="utf-8")
     inputs = [str(unit), "-x", "none", str(runtime)]
-    _compile(["-shared", f"-I{folder}", *inputs, "-o", str(output), "-pthread"], optimise)
+    _compile(["-shared", f"-I{folder}", *inputs, "-o", str(output), "-pthread"], flags)
 
 
-def _compile(arguments: list[str], optimise: str) -> None:
+def _compile(arguments: list[str], flags: list[str]) -> None:
     include = Path(_verilator_root(), "include")
     includes = [f"-I{include}", f"-I{include / 'vltstd'}"]
-    _call(["c++", "-std=c++17", "-fPIC", optimise, *includes, *arguments])
+    _call(["c++", "-std=c++17", "-fPIC", *flags, *includes, *arguments])
 
 
-def _call(command: list[str]) -> None:
+def _call(command: list[str]) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         end = "\n".join((done.stdout + done.stderr).splitlines()[-30:])
         raise BuildError(f"{command[0]} does not build the accelerator:\n{end}")
+    return done
 
 
 def _verilator_root() -> str:
@@ -149,6 +164,7 @@ class Model:
 
     def __init__(self, library: Path, image: Image) -> None:
         self._params = image.params
+        self.cycles, self.seconds = 0, 0.0  # run so far, and the processor time that it took
         self._library = ctypes.CDLL(str(library))
         self._library.dut_open.restype = ctypes.c_void_p
         self._library.dut_run.restype = ctypes.c_uint64
@@ -223,7 +239,18 @@ class Model:
 
     def run(self, *, step: bool = False, limit: int) -> int:
         """Run all layers, or the next one; returns the cycles, at most ``limit``."""
-        return int(self._library.dut_run(self._dut, int(step), ctypes.c_uint64(limit)))
+        begin = time.process_time()
+        cycles = int(self._library.dut_run(self._dut, int(step), ctypes.c_uint64(limit)))
+        self.seconds += time.process_time() - begin
+        self.cycles += cycles
+        return cycles
+
+    def waves(self, file: Path) -> None:
+        """Write every signal of every cycle from now on into a VCD, until `close`.
+
+        One cycle is 2 ns; the clock rises in its middle. Only if built with ``waves``.
+        """
+        self._library.waves_open(self._dut, os.fsencode(file))
 
     def logits(self) -> npt.NDArray[np.int32]:
         """Read the logits, int32 [classes]."""

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures of the demo: channels before and after the shift, and one operation as a waveform."""
+"""Pictures: channels before and after the shift, and what a simulation recorded as a waveform."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from hw.params import Direction, ShiftParams, group_size
 if TYPE_CHECKING:
     from cosim.waveform import Trace
 
-__all__ = ["draw_channels", "draw_waveform"]
+__all__ = ["draw_channels", "draw_trace", "draw_waveform"]
 
 ARROWS = dict(zip(Direction.moving(), "←→↑↓↖↗↙↘", strict=True))
 INK, ACCENT, PALE = "#1f2933", "#0b6e99", "#dcebf2"
@@ -122,6 +123,46 @@ def draw_waveform(file: Path, trace: Trace, params: ShiftParams, title: str) -> 
             color=ACCENT,
             fontweight="bold",
         )
+    _draw_rows(axes, trace, rows, lambda name: _labels(name, params))
+    axes.set_xticks(np.arange(cycles) + 0.5, [str(cycle - accepted) for cycle in range(cycles)])
+    axes.set_xlabel(
+        "cycle, counted from the one that takes start.   mem_addr: row,column.   "
+        "mem_rdata is random, on purpose, where the module must not use it."
+    )
+    axes.set_ylim(-len(rows) - 0.1, 1.2)
+    figure.savefig(file)
+
+
+def draw_trace(file: Path, trace: Trace, labels: Mapping[str, Callable[[int], str]]) -> None:
+    """Draw signals, with a column a cycle, as an SVG; the same trace gives the same bytes.
+
+    Parameters
+    ----------
+    file : Path
+    trace : dict of str to list
+        Values by signal and cycle; None where a signal says nothing.
+    labels : mapping of str to callable
+        How a signal's values are shown; as plain numbers, if they are not among them.
+    """
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    rows = ["clk", *trace]
+    cycles = len(trace[rows[1]])
+    figure = Figure(figsize=(0.55 * cycles + 2, 0.4 * len(rows) + 0.5), layout="constrained")
+    axes = figure.add_subplot()
+    _draw_rows(axes, trace, rows, lambda name: labels.get(name, str), nothing="")
+    axes.set_xticks(np.arange(cycles) + 0.5, [str(cycle) for cycle in range(cycles)])
+    axes.set_ylim(-len(rows) - 0.1, 0.1)
+    with mpl.rc_context({"svg.hashsalt": "shiftbar", "svg.fonttype": "none"}):
+        figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
+
+
+def _draw_rows(
+    axes: Any, trace: Trace, rows: Sequence[str], label: Callable[[str], Any], nothing: str = "?"
+) -> None:
+    """Draw clock, levels and buses, one below the other."""
+    cycles = len(trace[rows[-1]])
     for number, name in enumerate(rows):
         base = -number - 0.7
         if name == "clk":
@@ -141,19 +182,12 @@ def draw_waveform(file: Path, trace: Trace, params: ShiftParams, title: str) -> 
                 linewidth=1.6,
             )
         else:
-            _draw_bus(axes, trace[name], base, _labels(name, params))
+            _draw_bus(axes, trace[name], base, label(name), nothing)
     axes.set_yticks([-number - 0.4 for number in range(len(rows))], rows, family="monospace")
-    axes.set_xticks(np.arange(cycles) + 0.5, [str(cycle - accepted) for cycle in range(cycles)])
-    axes.set_xlabel(
-        "cycle, counted from the one that takes start.   mem_addr: row,column.   "
-        "mem_rdata is random, on purpose, where the module must not use it."
-    )
     axes.set_xlim(0, cycles)
-    axes.set_ylim(-len(rows) - 0.1, 1.2)
     axes.tick_params(length=0, colors=INK)
     for spine in axes.spines.values():
         spine.set_visible(False)
-    figure.savefig(file)
 
 
 def _labels(name: str, params: ShiftParams) -> Any:
@@ -166,11 +200,16 @@ def _labels(name: str, params: ShiftParams) -> Any:
     return str
 
 
-def _draw_bus(axes: Any, values: list[int | None], base: float, label: Any) -> None:
-    """Draw hexagons, one for each run of equal values."""
+def _draw_bus(axes: Any, values: list[int | None], base: float, label: Any, nothing: str) -> None:
+    """Draw hexagons, one for each run of equal values; without ``nothing``, none for None."""
     start = 0
     for end in range(1, len(values) + 1):
         if end < len(values) and values[end] == values[start]:
+            continue
+        value = values[start]
+        if value is None and not nothing:
+            axes.plot([start, end], [base + 0.3] * 2, color=PALE, linewidth=1)
+            start = end
             continue
         slope = 0.08
         axes.fill(
@@ -180,8 +219,7 @@ def _draw_bus(axes: Any, values: list[int | None], base: float, label: Any) -> N
             edgecolor=INK,
             linewidth=1,
         )
-        value = values[start]
-        text = "?" if value is None else label(value)
+        text = nothing if value is None else label(value)
         axes.text(
             (start + end) / 2, base + 0.29, text, ha="center", va="center", fontsize=9, color=INK
         )

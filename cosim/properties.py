@@ -14,12 +14,19 @@ from typing import Any
 from amaranth.lib import wiring
 
 from cosim.properties_array import ArrayEqualsReader, ReaderContent
+from cosim.properties_control import ControlAddresses
+from cosim.properties_requant import RequantSteps
 from cosim.properties_shift import ShiftContent, ShiftProtocol, ShiftRun
 from cosim.properties_stream import PacketRun, StreamProtocol
+from cosim.properties_tile import ShiftAddProduct, product_cycles
 from hw.params import ArrayParams, ShiftParams
+from hw.tile_params import TileParams
 from hw.timing import array_cycles, axis_cycles, shift_cycles
 
 __all__ = ["PROOFS", "Cover", "Fault", "Proof"]
+
+Params = ShiftParams | ArrayParams | TileParams
+"""What a harness is made from; each has a name."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +49,7 @@ class Cover:
 
     Parameters
     ----------
-    params : ShiftParams or ArrayParams
+    params : ShiftParams, ArrayParams or TileParams
         Shape of the instance; smaller than the proof's own where that would take minutes.
     first, last : int
         Cycles in which to look.
@@ -50,7 +57,7 @@ class Cover:
         Inputs that are held, to shorten the search. It can only make covers harder to reach.
     """
 
-    params: ShiftParams | ArrayParams
+    params: Params
     first: int
     last: int
     pins: tuple[Fault, ...] = ()
@@ -68,8 +75,8 @@ class Proof:
         What is proven, in words.
     harness : callable
         Makes the harness from ``params``.
-    params : ShiftParams or ArrayParams
-        Shape of the hardware.
+    params : ShiftParams, ArrayParams or TileParams
+        Shape of the hardware; for the accelerator's control, that of its maps.
     depth : int
         Without bound: the k of k-induction. Bounded: the cycle from reset that is looked at.
     bounded : bool
@@ -85,7 +92,7 @@ class Proof:
     name: str
     claim: str
     harness: Callable[[Any], wiring.Component]
-    params: ShiftParams | ArrayParams
+    params: Params
     depth: int
     fault: Fault
     cover: Cover
@@ -215,6 +222,55 @@ def _packet(params: ShiftParams, *, pauses: int) -> Proof:
     )
 
 
+def _product(fault: Fault, *, quick: bool = False, **sizes: int) -> Proof:
+    params = TileParams(pages=2, tables=1, **sizes)
+    cycles = product_cycles(params)
+    return Proof(
+        name=f"shift-add-{params.name}",
+        claim="sums over planes, cells, crossbars, passes are Σ U·Q − Z·ΣQ; all of them any",
+        harness=ShiftAddProduct,
+        params=params,
+        depth=cycles,
+        bounded=True,
+        fault=fault,
+        cover=Cover(params, cycles, cycles),
+        quick=quick,
+    )
+
+
+def _requant(params: TileParams, fault: Fault, *, quick: bool = False) -> Proof:
+    return Proof(
+        name=f"requant-{params.sum_bits}-{params.act_bits}-{params.stream_bits}",
+        claim="bias, round by k, saturate, table, affine, saturate; all sums, parameters, tables",
+        harness=RequantSteps,
+        params=params,
+        depth=1,
+        fault=fault,
+        cover=Cover(params, 5, 6, (Fault("rst", "0"),)),
+        quick=quick,
+    )
+
+
+def _control(params: ShiftParams, fault: Fault, *, quick: bool = False) -> Proof:
+    pins = ("rst", "0"), ("start", "1"), ("activations_ready", "1"), ("shift_done", "1")
+    # On four pixels the second layer's first write comes in this cycle at the earliest.
+    cycle = 85
+    return Proof(
+        name=f"control-addresses-{params.name}",
+        claim="pages, parameters, maps, logits: all addresses in range, image after image",
+        harness=ControlAddresses,
+        params=params,
+        depth=1,
+        fault=fault,
+        cover=Cover(_shape(2, 2, 6), cycle, cycle, tuple(Fault(*pin) for pin in pins)),
+        quick=quick,
+    )
+
+
+_SMALL_TILE = TileParams(
+    rows=4, columns=4, columns_per_adc=2, weight_bits=4, act_bits=4, stream_bits=4, pages=2,
+    tables=2,
+)  # fmt: skip
 _WRAPS = Fault("dut.walk.wraps", "0")
 _NO_ZERO = Fault("dut.mem_wdata", "dut.mem_rdata")
 _CODE = Fault("dut.walk.direction", "dut.direction[2:1],0")
@@ -241,4 +297,48 @@ PROOFS: tuple[Proof, ...] = (
     _stream(_shape(7, 14, 8), Fault("dut.s_axis_tlast", "1")),
     _stream(_shape(6, 10, 8), Fault("dut.m_axis_tready", "1"), quick=True),
     _packet(_shape(2, 3, 1), pauses=2),
+    _product(
+        Fault("dut.before", "0" * 7),
+        rows=2,
+        columns=2,
+        cell_bits=2,
+        weight_bits=2,
+        act_bits=2,
+        columns_per_adc=2,
+        crossbars=2,
+        quick=True,
+    ),
+    _product(
+        Fault("dut.addend", "dut.operand"),
+        rows=2,
+        columns=2,
+        cell_bits=2,
+        weight_bits=2,
+        act_bits=2,
+        columns_per_adc=2,
+        passes=2,
+    ),
+    _product(
+        Fault("dut.old_0", "0" * 8),
+        rows=2,
+        columns=4,
+        cell_bits=2,
+        weight_bits=4,
+        act_bits=3,
+        columns_per_adc=2,
+    ),
+    _product(
+        Fault("dut.digits", "dut.bits"),
+        rows=3,
+        columns=3,
+        cell_bits=1,
+        weight_bits=3,
+        act_bits=3,
+        columns_per_adc=1,
+    ),
+    _requant(TileParams(pages=2, tables=2), Fault("dut.shifted", "dut.acc_1,00000000")),
+    _requant(TileParams(pages=2, tables=2, stream_bits=16), Fault("dut.write__en", "0")),
+    _requant(_SMALL_TILE, Fault("dut.channel_2", "dut.channel_1"), quick=True),
+    _control(_shape(3, 5, 6), Fault("fetch.last_channel", "0"), quick=True),
+    _control(_shape(16, 16, 6), Fault("writer.full_bank", "0")),
 )

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """A whole network in RTL against the golden executor: every map of every layer, every cycle.
 
-``python -m cosim.run --intnet DIR`` runs the first 48 test images of CIFAR-10.
+``python -m cosim.run --intnet DIR`` runs a test image of CIFAR-10; `cosim.report` prints.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -17,10 +19,11 @@ import numpy.typing as npt
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
-from cosim import fast, simulators
+from cosim import fast, report, simulators
 from cosim.runner import BuildError
 from hw import cli, timing
 from hw.accelerator_params import SHIFT_MODES, LayerEntry
+from hw.accesses import accelerator_accesses
 from hw.image import Image, build
 from hw.params import ParameterError
 from model import agreement, executor, intnet
@@ -30,12 +33,15 @@ from model.executor import Trace
 from model.images import zoo_images
 from model.intnet import IntNet, SumPool
 
-__all__ = ["check_in_one_go", "main", "rtl"]
+__all__ = ["check_in_one_go", "main", "rtl", "run_images", "write_waves"]
 
 PROGRAM = "python -m cosim.run"
 
 SLACK = 1000
 """Cycles beyond the formula's after which a layer is given up."""
+
+WAVE_CYCLES = 2000
+"""Cycles of a waveform: some 10 MB."""
 
 
 def rtl(
@@ -68,7 +74,19 @@ def rtl(
             for keys in [each[0][layer.name]]
         }
 
-    return agreement.Executor("RTL", trace, maps_only=True)
+    cycles = _when(image)
+    cycles[pool.name] = cycles[image.params.layers[-2].name]
+    return agreement.Executor("RTL", trace, maps_only=True, cycles=cycles)
+
+
+def _when(image: Image) -> dict[str, range]:
+    """Return the cycles of an image in which each layer runs, its pass included."""
+    params, begin, cycles = image.params, 0, {}
+    for layer in params.layers:
+        end = begin + timing.layer_cycles(params, layer) + timing.pass_cycles(params, layer)
+        cycles[layer.name] = range(begin, end)
+        begin = end
+    return cycles
 
 
 def _run(image: Image, model: fast.Model, pixels: npt.NDArray[np.uint8], pool: str) -> Trace:
@@ -101,7 +119,7 @@ def check_in_one_go(
     cycles = timing.accelerator_cycles(params)
     _check("an image", "cycles", model.run(limit=cycles + SLACK), cycles)
     writes = model.counters()["map_writes"] - before
-    _check("an image", "writes into maps", writes, timing.accelerator_writes(params))
+    _check("an image", "writes into maps", writes, accelerator_accesses(params).writes)
     logits, wanted = model.logits(), executor.run(net, pixels[None])[0]
     if not np.array_equal(logits, wanted):
         raise MismatchError(
@@ -134,8 +152,9 @@ def parser() -> cli.Parser:
     )  # fmt: skip
     command.add_argument("--data", type=Path, default=Path("data"), metavar="DIR", help="data sets")
     command.add_argument(
-        "--shift", choices=SHIFT_MODES, default="fused", help="shift as read, or by passes"
-    )
+        "--shift", choices=(*SHIFT_MODES, "both"), default="fused",
+        help="shift as read, or by passes, or run both",
+    )  # fmt: skip
     command.add_argument(
         "--columns", type=cli.integer("columns", 1, 1024), default=64, metavar="COUNT",
         help="bitlines of a crossbar",
@@ -144,6 +163,12 @@ def parser() -> cli.Parser:
         "--columns-per-adc", type=cli.integer("columns_per_adc", 1, 256), default=8,
         metavar="COUNT", help="columns that share an ADC",
     )  # fmt: skip
+    command.add_argument("--layers", action="store_true", help="print a line a layer as well")
+    command.add_argument(
+        "--vcd", type=Path, metavar="FILE",
+        help=f"write a waveform: the first {WAVE_CYCLES} cycles of a layer, of the first image",
+    )  # fmt: skip
+    command.add_argument("--vcd-layer", metavar="NAME", help="that layer (default: the first one)")
     command.add_argument("--json", action="store_true", help="print the result as JSON")
     return command
 
@@ -151,36 +176,90 @@ def parser() -> cli.Parser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     options = parser().parse_args(arguments)
+    modes = SHIFT_MODES if options.shift == "both" else (options.shift,)
     try:
         net = intnet.read(options.intnet)
-        image = build(
-            net,
-            columns=options.columns,
-            columns_per_adc=options.columns_per_adc,
-            mode=options.shift,
-        )
+        built = {
+            mode: build(
+                net,
+                columns=options.columns,
+                columns_per_adc=options.columns_per_adc,
+                mode=mode,
+            )
+            for mode in modes
+        }
         images = _images(options)
-        library = fast.build(fast.accelerator_block(image.params), optimise="-O2")
-        with fast.Model(library, image) as model, _bar() as bar:
-            task = bar.add_task("simulate", total=len(images))
-            executor = rtl(net, image, model, advance=lambda: bar.advance(task))
-            compared = agreement.agree(net, images, [executor])["RTL"]
+        if options.vcd is not None:
+            layer = options.vcd_layer or built[modes[0]].params.layers[0].name
+            write_waves(built[modes[0]], images[0], layer, options.vcd)
+        results = [run_images(net, image, images) for image in built.values()]
     except (ParameterError, DataError) as error:
         cli.bad_input(PROGRAM, error)
+    except OSError as error:
+        cli.bad_input(PROGRAM, f"the waveform must be writable: {error}")
     except (MismatchError, BuildError, simulators.SimulatorError) as error:
         print(f"{PROGRAM}: error: {error}", file=sys.stderr)
         return 1
-    cycles, bound = (
-        count(image.params) for count in (timing.accelerator_cycles, timing.accelerator_bound)
-    )
     if options.json:
         found = {"name": net.name, "digest": intnet.digest(net), "images": len(images)}
-        print(json.dumps(found | {"compared": compared, "cycles": cycles, "bound": bound}))
+        print(json.dumps(found | {"modes": report.as_json(results)}))
     else:
-        print(f"{options.intnet}: {net.name}, {options.shift}, {len(images)} images")
-        print(f"{compared} numbers equal the golden executor's")
-        print(f"{cycles} cycles an image as in hw.timing, {cycles / bound - 1:.2%} above the bound")
+        print(f"{options.intnet}: {net.name}, {len(images)} images")
+        print(report.summary(results))
+        if options.layers:
+            print(report.layers(results))
     return 0
+
+
+def run_images(
+    net: IntNet, image: Image, images: npt.NDArray[np.uint8], *, optimise: str = "-O2"
+) -> report.Result:
+    """Run images layer by layer, and the first one once more without a stop; compare everything.
+
+    Raises
+    ------
+    MismatchError
+        Naming the first difference.
+    BuildError, simulators.SimulatorError
+        As `cosim.fast.build`.
+    """
+    library = fast.build(fast.accelerator_block(image.params), optimise=optimise)
+    with fast.Model(library, image) as model, _bar() as bar:
+        task = bar.add_task("simulate", total=len(images))
+        compared = rtl(net, image, model, advance=lambda: bar.advance(task))
+        numbers = agreement.agree(net, images, [compared])["RTL"]
+        check_in_one_go(net, image, model, images[0])
+        return report.Result(net, image.params, len(images), numbers, model.cycles / model.seconds)
+
+
+def write_waves(image: Image, pixels: npt.NDArray[np.uint8], layer: str, file: Path) -> None:
+    """Write the first `WAVE_CYCLES` cycles of a layer as a VCD.
+
+    Raises
+    ------
+    ParameterError
+        If there is no such layer.
+    OSError
+        If the file cannot be written.
+    BuildError, simulators.SimulatorError
+        As `cosim.fast.build`.
+    """
+    names = [each.name for each in image.params.layers]
+    if layer not in names:
+        raise ParameterError(f"the layer must be one of {', '.join(names)}, not {layer}")
+    library = fast.build(fast.accelerator_block(image.params), optimise="-O0", waves=True)
+    with tempfile.TemporaryDirectory(prefix=f".{file.name}-", dir=file.parent) as folder:
+        beside = Path(folder, file.name)
+        with fast.Model(library, image) as model:
+            model.put_image(pixels)
+            for number in range(names.index(layer)):
+                entry = image.params.layers[number]
+                cycles = timing.layer_cycles(image.params, entry)
+                cycles += timing.pass_cycles(image.params, entry)
+                model.run(step=True, limit=cycles + SLACK)
+            model.waves(beside)
+            model.run(step=True, limit=WAVE_CYCLES)
+        os.replace(beside, file)
 
 
 def _bar() -> Progress:

@@ -6,6 +6,8 @@ Recorded by the testbench, so that every simulator gives the same file.
 
 from __future__ import annotations
 
+import io
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
@@ -60,18 +62,31 @@ class Recorder:
 def read_trace(file: Path, names: Sequence[str], period: int) -> Trace:
     """Read signals of a VCD, as they are when each cycle's clock falls.
 
+    A name may have scopes before it, ``crossbar_0.page``; it is then the signal of that scope.
+
     Raises
     ------
     KeyError
         If a signal is not in the file.
     """
     identifiers: dict[str, str] = {}
+    scopes: list[str] = []
     now: dict[str, int | None] = {}
     trace: Trace = {name: [] for name in names}
-    with open(file, "rb") as stream:
+    # The reader does not take names that begin with a dollar: Verilator's scope above the top, and
+    # nets without a name.
+    dollar = rb"(\$scope \w+ |\$var \w+ \d+ \S+ )\$"
+    text = re.sub(dollar, rb"\1_", file.read_bytes())
+    with io.BytesIO(text) as stream:
         for token in vcd.reader.tokenize(stream):
-            if token.kind is vcd.reader.TokenKind.VAR:
-                identifiers[token.var.reference] = token.var.id_code
+            if token.kind is vcd.reader.TokenKind.SCOPE:
+                scopes.append(token.scope.ident)
+            elif token.kind is vcd.reader.TokenKind.UPSCOPE:
+                scopes.pop()
+            elif token.kind is vcd.reader.TokenKind.VAR:
+                path = [*scopes, token.var.reference]
+                for depth in range(len(path)):
+                    identifiers[".".join(path[depth:])] = token.var.id_code
             elif token.kind is vcd.reader.TokenKind.CHANGE_SCALAR:
                 now[token.scalar_change.id_code] = _number(token.scalar_change.value)
             elif token.kind is vcd.reader.TokenKind.CHANGE_VECTOR:

@@ -43,7 +43,9 @@ def run(commands: Sequence[str], folder: Path) -> str:
     return done.stdout
 
 
-def synthesis(top: str, *, delay_ps: int | None = None, srl: bool = False) -> list[str]:
+def synthesis(
+    top: str, *, delay_ps: int | None = None, srl: bool = False, flatten: bool = True
+) -> list[str]:
     """Return the commands that map the design read so far to Artix-7 cells, without I/O pads.
 
     Parameters
@@ -54,10 +56,13 @@ def synthesis(top: str, *, delay_ps: int | None = None, srl: bool = False) -> li
         Clock period for which abc9 maps; None asks for the least delay.
     srl : bool
         Allow shift-register LUTs.
+    flatten : bool
+        Otherwise modules stay, and each is mapped by itself.
     """
     # Neither DSP nor LUT RAM: the open flow behind Yosys gets them wrong without a word.
-    flags = "-arch xc7 -flatten -abc9 -nodsp -nolutram -noiopad -noclkbuf"
+    flags = "-arch xc7 -abc9 -nodsp -nolutram -noiopad -noclkbuf"
+    flags += " -flatten" * flatten + " -nosrl" * (not srl)
     return [
         *([f"scratchpad -set abc9.D {delay_ps}"] if delay_ps else []),
-        f"synth_xilinx {flags} {'' if srl else '-nosrl '}-top {top}",
+        f"synth_xilinx {flags} -top {top}",
     ]

@@ -14,7 +14,7 @@ from amaranth.lib.wiring import In, Out
 from hw.accelerator_params import AcceleratorParams
 from hw.buffers import Buffers
 from hw.fetch import Fetch
-from hw.load import payloads
+from hw.load import Contents, payloads
 from hw.params import address_bits
 from hw.sequencer import ChannelFeed, Sequencer
 from hw.shift_pass import ShiftPass
@@ -30,9 +30,10 @@ DIGEST_BITS = 256
 class Accelerator(wiring.Component):
     """Runs one integer network, image after image.
 
-    The host loads pages, tables and parameters once, an image into its buffer, starts, and reads
-    the logits when it is ``ready``. With ``step`` it stops after each layer, and every map can be
-    read. ``hw.timing.accelerator_cycles`` says how long it takes.
+    Pages, tables and parameters are there from the start, or the host loads them. It writes an
+    image into its buffer, starts, and reads the logits when the accelerator is ``ready``. With
+    ``step`` it stops after each layer, and every map can be read.
+    ``hw.timing.accelerator_cycles`` says how long it takes.
 
     Parameters
     ----------
@@ -40,6 +41,8 @@ class Accelerator(wiring.Component):
         Keyword only.
     digest : int
         sha256 of the integer network, for the host to compare.
+    contents : Contents
+        What memories hold when the hardware is configured; reset does not bring it back.
 
     Members
     -------
@@ -69,9 +72,12 @@ class Accelerator(wiring.Component):
         Constant.
     """
 
-    def __init__(self, *, params: AcceleratorParams, digest: int = 0) -> None:
+    def __init__(
+        self, *, params: AcceleratorParams, digest: int = 0, contents: Contents | None = None
+    ) -> None:
         self._params = params
         self._digest = digest
+        self._contents = contents or Contents()
         counter = Out(COUNTER_BITS)
         super().__init__(
             {
@@ -103,12 +109,14 @@ class Accelerator(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        params = self._params
+        params, contents = self._params, self._contents
         m.submodules.sequencer = sequencer = Sequencer(params=params)
         m.submodules.fetch = fetch = Fetch(params=params)
-        m.submodules.feed = feed = ChannelFeed(params=params)
-        m.submodules.tile = tile = Tile(params=params.tile)
-        m.submodules.writer = writer = Writer(params=params)
+        m.submodules.feed = feed = ChannelFeed(params=params, channels=contents.channels)
+        m.submodules.tile = tile = Tile(
+            params=params.tile, cells=contents.cells, tables=contents.tables
+        )
+        m.submodules.writer = writer = Writer(params=params, affines=contents.affines)
         m.submodules.buffers = buffers = Buffers(params=params)
         wiring.connect(m, fetch.activations, tile.activations)
         wiring.connect(m, sequencer.commands, tile.commands)

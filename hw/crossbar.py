@@ -8,7 +8,7 @@ of a column's code (``docs/intnet.md``, steps 1 and 2); nothing analog is modell
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, ClockSignal, Instance, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, ClockSignal, Const, Instance, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -25,18 +25,22 @@ MACRO = "crossbar_macro"
 def popcount(m: Module, word: Value) -> Value:
     """Count the ones of a word, in ⌈log2(bits + 1)⌉ bits.
 
-    Pairs of neighbouring counts are added in words as wide as the input, which a simulator does
-    in a few operations of the machine; a sum of single bits takes it as many as there are bits.
+    Counts of four bits are added up in pairs. Such a count is a constant, shifted right by four
+    times the bits: a table of four inputs to synthesis, one shift of a machine word to a simulator.
     """
     bits = len(word)
-    width = 1
-    while width < bits:
-        mask = sum(((1 << width) - 1) << place for place in range(0, bits, 2 * width))
-        # A signal, since an expression that is used twice would be written out twice.
-        counts = Signal(bits, name=f"counts_{width}")
-        m.d.comb += counts.eq((word & mask) + ((word >> width) & mask))
-        word, width = counts, 2 * width
-    return word[: bits.bit_length()]
+    counts: list[Value] = []
+    for first in range(0, bits, 4):
+        part = word[first : first + 4]
+        values = range(1 << len(part))
+        # A signal, since Verilog would shift no wider than what is taken of the result.
+        table = Signal(4 << len(part), name=f"table_{first}")
+        packed = Const(sum(value.bit_count() << (4 * value) for value in values), len(table))
+        m.d.comb += table.eq(packed >> Cat(Const(0, 2), part))
+        counts.append(table[: len(part).bit_length()])
+    while len(counts) > 1:
+        counts = [sum(counts[n + 1 : n + 2], start=counts[n]) for n in range(0, len(counts), 2)]
+    return counts[0][: bits.bit_length()]
 
 
 def crossbar_members(params: TileParams) -> dict[str, wiring.Member]:

@@ -71,7 +71,6 @@ class WordlineDriver(wiring.Component):
         driven = Signal()  # which one is driven
         full = Signal(2)
         row = Signal(params.rows, init=1)  # one bit is high: that of the row to come
-        first = row[0]
         beat = self.activations.payload
         taken = Signal()
         ends = Signal()
@@ -97,17 +96,24 @@ class WordlineDriver(wiring.Component):
             value = beat.values[crossbar]
             planes, totals = [], []
             for buffer in range(2):
-                total = Signal(signed(params.total_bits), name=f"total_{crossbar}_{buffer}")
-                totals.append(total)
-                # The first row clears what is left of the vector before.
+                name = f"{crossbar}_{buffer}"
+                total = Signal(signed(params.total_bits), name=f"total_{name}")
+                words = [
+                    Signal(params.rows, name=f"plane_{name}_{bit}") for bit in range(len(value))
+                ]
+                # A bit of its own enable each costs no logic before the flip-flop.
                 with m.If(taken & (loaded == buffer)):
-                    m.d.sync += total.eq(Mux(first, 0, total) + value)
-                for bit in range(params.act_bits):
-                    plane = Signal(params.rows, name=f"plane_{crossbar}_{buffer}_{bit}")
-                    planes.append(plane)
-                    with m.If(taken & (loaded == buffer)):
-                        m.d.sync += plane.eq(Mux(first, 0, plane) | Mux(value[bit], row, 0))
-                planes += [plane] * ((1 << params.plane_bits) - params.act_bits)
+                    m.d.sync += total.eq(total + value)
+                    for place in range(params.rows):
+                        with m.If(row[place]):
+                            m.d.sync += [
+                                word[place].eq(bit) for word, bit in zip(words, value, strict=True)
+                            ]
+                # Rows that get no activation are 0.
+                with m.If(self.release & (driven == buffer)):
+                    m.d.sync += [total.eq(0), *(word.eq(0) for word in words)]
+                totals.append(total)
+                planes += words + [words[-1]] * ((1 << params.plane_bits) - len(words))
             m.d.comb += [
                 self.wordlines[crossbar].eq(Array(planes)[Cat(self.plane, driven)]),
                 self.totals[crossbar].eq(Array(totals)[driven]),

@@ -14,7 +14,7 @@ from hw.accelerator import Accelerator
 from hw.accelerator_params import SHIFT_MODES
 from hw.gen_tile import OPTIONS, streams_of
 from hw.image import build
-from hw.load import beats, payloads
+from hw.load import beats, contents, payloads
 from hw.params import ParameterError
 from hw.product import Product, deliver
 from hw.tile_params import LIMITS, TileParams
@@ -31,6 +31,8 @@ SIZES = ("columns", "columns_per_adc")
 def accelerator_product(net: IntNet, *, columns: int, columns_per_adc: int, mode: str) -> Product:
     """Return the accelerator of a network as a product, with its memory images.
 
+    Its memories hold them from the start.
+
     Raises
     ------
     ParameterError
@@ -39,7 +41,7 @@ def accelerator_product(net: IntNet, *, columns: int, columns_per_adc: int, mode
     image = build(net, columns=columns, columns_per_adc=columns_per_adc, mode=mode)
     params = image.params
     digest = intnet.digest(net)
-    component = Accelerator(params=params, digest=int(digest, 16))
+    component = Accelerator(params=params, digest=int(digest, 16), contents=contents(image))
     files = {}
     for stream, values in beats(image).items():
         digits = -(-payloads(params)[stream].size // 4)

@@ -12,13 +12,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from amaranth.back import verilog
 from amaranth.hdl import Shape
 from amaranth.lib import wiring
 
-from hw import cli
+from hw import cli, verilog
 
-__all__ = ["Product", "deliver", "describe", "emit", "ports_of"]
+__all__ = ["Product", "deliver", "describe", "ports_of"]
 
 FORMAT = 1
 
@@ -49,12 +48,6 @@ class Product:
     facts: dict[str, Any]
     cycles: dict[str, str | int]
     files: dict[str, str] = dataclasses.field(default_factory=dict)
-
-
-def emit(product: Product) -> str:
-    """Verilog of a block, without source attributes, so that no path of this machine is in it."""
-    text: str = verilog.convert(product.component, name=product.module, emit_src=False)
-    return text
 
 
 def ports_of(signature: wiring.Signature) -> Iterator[dict[str, Any]]:
@@ -111,7 +104,7 @@ def deliver(product: Product, folder: Path | None, *, as_json: bool) -> None:
     cli.OutputError
         If the folder is occupied or cannot be written.
     """
-    text = emit(product)
+    text = verilog.emit(product.component, product.module)
     description = describe(product, text)
     report = json.dumps(description, indent=2, ensure_ascii=False) + "\n"
     folder = folder or Path("build", product.folder)

@@ -6,6 +6,8 @@ Steps 1 (bias) and 3 to 5 of ``docs/intnet.md``, with no multiplier anywhere.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
@@ -92,6 +94,8 @@ class Requant(wiring.Component):
     ----------
     params : TileParams
         Keyword only; ``act_bits`` is the width of pre and of the tables.
+    tables : iterable of int
+        First contents: entries, table after table.
 
     Members
     -------
@@ -104,8 +108,9 @@ class Requant(wiring.Component):
         Writes an entry; not of a table that is in use.
     """
 
-    def __init__(self, *, params: TileParams) -> None:
+    def __init__(self, *, params: TileParams, tables: Iterable[int] = ()) -> None:
         self._params = params
+        self._tables = tables
         super().__init__(
             {
                 "sums": In(stream.Signature(signed(params.sum_bits))),
@@ -159,7 +164,7 @@ class Requant(wiring.Component):
         m.submodules.tables = tables = Memory(
             shape=signed(params.act_bits),
             depth=params.tables << params.act_bits,
-            init=[],
+            init=self._tables,
         )
         read = tables.read_port()
         write = tables.write_port()

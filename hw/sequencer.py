@@ -6,6 +6,7 @@ Nothing here counts pixels: a command waits for its vector, parameters wait for 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from amaranth.hdl import Module, Mux, Signal
@@ -218,6 +219,8 @@ class ChannelFeed(wiring.Component):
     ----------
     params : AcceleratorParams
         Keyword only.
+    channels : iterable of dict
+        First contents: fields of `hw.requant.channel_layout`, slot after slot.
 
     Members
     -------
@@ -230,8 +233,11 @@ class ChannelFeed(wiring.Component):
         Writes a word; not while the tile runs.
     """
 
-    def __init__(self, *, params: AcceleratorParams) -> None:
+    def __init__(
+        self, *, params: AcceleratorParams, channels: Iterable[dict[str, int]] = ()
+    ) -> None:
         self._params = params
+        self._channels = channels
         word = channel_layout(params.tile)
         super().__init__(
             {
@@ -245,7 +251,7 @@ class ChannelFeed(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         word = channel_layout(self._params.tile)
-        memory = Memory(shape=word, depth=max(2, self._params.slots), init=[])
+        memory = Memory(shape=word, depth=max(2, self._params.slots), init=self._channels)
         m.submodules.memory = memory
         write, read = memory.write_port(), memory.read_port()
         slot = Signal(address_bits(self._params.slots))

@@ -8,6 +8,7 @@ with what. ``docs/tile.md`` has the ports and the cycles; what the integers are,
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable, Sequence
 
 from amaranth.hdl import Array, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
@@ -17,6 +18,7 @@ from amaranth.lib.wiring import In, Out
 from hw.crossbar import AnalogCrossbar, Crossbar, popcount, program_layout
 from hw.dac import WordlineDriver, activation_layout
 from hw.params import address_bits
+from hw.preset import Lanes, PresetCrossbar
 from hw.requant import Requant, channel_layout, output_layout, table_layout
 from hw.shift_add import ShiftAdd, sample_layout
 from hw.tile_params import TileParams
@@ -65,6 +67,11 @@ class Tile(wiring.Component):
         Keyword only.
     analog : bool
         Leave room for analog macros (black boxes) instead of the digital stand-in.
+    cells : sequence
+        First contents of the stand-in: of each crossbar, of each of its ADCs, columns in the order
+        of their addresses, as ``cells`` of `program_layout`.
+    tables : iterable of int
+        First contents of the tables; see `Requant`.
 
     Members
     -------
@@ -89,9 +96,18 @@ class Tile(wiring.Component):
         Writes an entry of a non-linearity's table.
     """
 
-    def __init__(self, *, params: TileParams, analog: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        params: TileParams,
+        analog: bool = False,
+        cells: Sequence[Lanes] = (),
+        tables: Iterable[int] = (),
+    ) -> None:
         self._params = params
         self._analog = analog
+        self._cells = cells
+        self._tables = tables
         members: dict[str, wiring.Member] = {
             "activations": In(stream.Signature(activation_layout(params))),
             "commands": In(stream.Signature(command_layout(params))),
@@ -116,7 +132,7 @@ class Tile(wiring.Component):
         params = self._params
         m.submodules.driver = driver = WordlineDriver(params=params)
         m.submodules.shift_add = shift_add = ShiftAdd(params=params)
-        m.submodules.requant = requant = Requant(params=params)
+        m.submodules.requant = requant = Requant(params=params, tables=self._tables)
         wiring.connect(m, wiring.flipped(self.activations), driver.activations)
         wiring.connect(m, wiring.flipped(self.channels), requant.channels)
         wiring.connect(m, wiring.flipped(self.entries), requant.entries)
@@ -196,7 +212,8 @@ class Tile(wiring.Component):
         """Return a crossbar, its cells connected to the program port if they are digital."""
         if self._analog:
             return AnalogCrossbar(params=self._params)
-        crossbar = Crossbar(params=self._params)
+        lanes = self._cells[number] if self._cells else ()
+        crossbar = PresetCrossbar(params=self._params, lanes=lanes)
         m.d.comb += [
             crossbar.program.payload.eq(self.program.payload),
             crossbar.program.valid.eq(

@@ -37,9 +37,9 @@ __all__ = [
     "Largest",
     "accelerator_bound",
     "accelerator_cycles",
-    "accelerator_writes",
     "array_cycles",
     "axis_cycles",
+    "layer_bound",
     "layer_cycles",
     "page_cycles",
     "paper_cycles",
@@ -272,28 +272,18 @@ def accelerator_cycles(params: AcceleratorParams) -> int:
     return sum(layer_cycles(params, layer) + pass_cycles(params, layer) for layer in params.layers)
 
 
-def accelerator_bound(params: AcceleratorParams) -> int:
-    """Cycles that an image takes at least: Σ pixels·max(rows, groups·planes·columns_per_adc).
+def layer_bound(params: AcceleratorParams, layer: LayerEntry) -> int:
+    """Cycles that a layer takes at least: pixels·max(rows, groups·planes·columns_per_adc).
 
     One vector is loaded while the one before is multiplied, and nothing else is waited for.
     """
-    pages = params.tile.columns_per_adc
-    return sum(
-        (1 if layer is params.layers[-1] else params.shift.pixels)
-        * max(layer.rows, layer.groups * layer.act_bits * pages)
-        for layer in params.layers
-    )
+    vectors = 1 if layer is params.layers[-1] else params.shift.pixels
+    return vectors * max(layer.rows, layer.groups * layer.act_bits * params.tile.columns_per_adc)
 
 
-def accelerator_writes(params: AcceleratorParams) -> int:
-    """Words that an image writes into buffers: by layers, and by passes that shift in place."""
-    elements = params.channels * params.shift.pixels
-    moved = sum(params.moved) * params.shift.pixels
-    writes = 0
-    for layer in params.layers:
-        writes += elements * ((layer.out is not None) + (layer.second is not None))
-        writes += moved * (layer.shift_first is not None)
-    return writes
+def accelerator_bound(params: AcceleratorParams) -> int:
+    """Cycles that an image takes at least: those of its layers."""
+    return sum(layer_bound(params, layer) for layer in params.layers)
 
 
 def _lead(params: TileParams, planes: int) -> int:

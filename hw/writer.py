@@ -7,6 +7,7 @@ Steps 6 and 7 of ``docs/intnet.md``, and its ``sum_pool``.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
@@ -70,6 +71,8 @@ class Writer(wiring.Component):
     ----------
     params : AcceleratorParams
         Keyword only.
+    affines : iterable of dict
+        First contents: fields of `affine_layout`, slot after slot.
 
     Members
     -------
@@ -91,8 +94,11 @@ class Writer(wiring.Component):
         Writes the second affine of a channel.
     """
 
-    def __init__(self, *, params: AcceleratorParams) -> None:
+    def __init__(
+        self, *, params: AcceleratorParams, affines: Iterable[dict[str, int]] = ()
+    ) -> None:
         self._params = params
+        self._affines = affines
         write = write_layout(params)
         logit = data.StructLayout(
             {"valid": 1, "index": address_bits(params.classes), "value": signed(ACC_BITS)}
@@ -197,7 +203,7 @@ class Writer(wiring.Component):
     def _double(self, m: Module, place: list[Signal], written: Signal) -> None:
         """Write what was written once more, through its second affine, into another map."""
         params = self._params
-        memory = Memory(shape=affine_layout(), depth=max(2, params.slots), init=[])
+        memory = Memory(shape=affine_layout(), depth=max(2, params.slots), init=self._affines)
         m.submodules.affines = memory
         write, read = memory.write_port(), memory.read_port()
         moved = Signal(signed(params.tile.stream_bits + 9))

@@ -54,11 +54,14 @@ class Executor:
         From images, uint8 [N, C, H, W], to their trace, as `model.executor.run` fills it.
     maps_only : bool
         Its trace has the maps that layers write, no ``acc`` and ``pre``.
+    cycles : mapping of str to range
+        Of hardware: the cycles of an image in which a layer runs, for messages.
     """
 
     name: str
     trace: Callable[[npt.NDArray[np.uint8]], Trace]
     maps_only: bool = False
+    cycles: Mapping[str, range] = dataclasses.field(default_factory=dict)
 
 
 def require(extra: str) -> None:
@@ -201,9 +204,11 @@ def _compare_layer(
         if not np.array_equal(wanted, found):
             where = tuple(map(int, np.argwhere(wanted != found)[0]))
             image, channel, row, column = where
+            ran = other.cycles.get(layer)
+            when = f", written in cycles {ran[0]} to {ran[-1]}" if ran else ""
             raise MismatchError(
                 f"{layer}: {key} of image {first + image}, channel {channel}, row {row}, "
                 f"column {column} must be {wanted[where]} as in the golden executor, "
-                f"not {found[where].item():.15g} as in {other.name}"
+                f"not {found[where].item():.15g} as in {other.name}{when}"
             )
     return sum(values.size for values in golden.values())

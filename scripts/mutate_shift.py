@@ -1,39 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Mutation check: seed single faults in the shift module's RTL; co-simulation must catch each.
+"""Mutation check of the shift module: co-simulation must catch each fault.
 
-``python -m scripts.mutate_shift`` lets Yosys choose faults (a bit of a cell's port stuck, inverted,
-or made to depend on another signal), simulates the module with each of them through
-``cosim.body_shift_module``, and asks a SAT solver about every fault that survives: either nothing
-can be seen of it at the ports, in which case it is no fault, or the check has a gap and fails.
-The shapes are small and cover both a square map and one whose diagonal walk has several loops.
+Each is simulated through ``cosim.body_shift_module``; of every fault that survives a SAT solver
+must say that nothing can be seen of it at the ports, in which case it is no fault. The shapes are
+small and cover both a square map and one whose diagonal walk has several loops.
 """
 
 from __future__ import annotations
 
-import collections
 import concurrent.futures
 import dataclasses
-import json
 import re
 import sys
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 
 from rich.progress import track
 
-from cosim import simulators
-from cosim.design import Block, bundle, emit_block
+from cosim.design import Block, Design, bundle, emit_block
 from cosim.runner import SimulationError, run
 from cosim.vectors import moved, random_maps
 from fpga import yosys
-from hw import cli
 from hw.params import ShiftParams
 from hw.shift import ShiftModule
+from scripts.mutate import SEED, Verdict, list_faults
 
-PROGRAM = "python -m scripts.mutate_shift"
 SHAPES = (ShiftParams(height=4, width=4, bits=2), ShiftParams(height=6, width=4, bits=2))
-SEED = 1
 
 OBSERVER = """
 module observer(input clk, rst, start, input [2:0] direction, input [1:0] mem_rdata, output bad);
@@ -61,16 +53,6 @@ class Mutant:
     text: str
 
 
-@dataclasses.dataclass(frozen=True)
-class Verdict:
-    """What became of a mutant: caught (and by which test), equivalent, or missed."""
-
-    shape: str
-    fault: str
-    outcome: str
-    by: str
-
-
 def mutants(params: ShiftParams, count: int) -> list[Mutant]:
     """Return ``count`` different single faults of the module, chosen by Yosys with a fixed seed."""
     sound = emit_block(ShiftModule(params=params), "shift_module")
@@ -84,9 +66,7 @@ def mutants(params: ShiftParams, count: int) -> list[Mutant]:
             "flatten",
             "opt_clean",
         ]
-        yosys.run([*flat, f"mutate -list {count} -seed {SEED} -o list.txt"], folder)
-        listed = (folder / "list.txt").read_text(encoding="utf-8").splitlines()
-        faults = [line for line in listed if line.startswith("mutate ")]
+        faults = [fault for _, fault in list_faults(flat, folder, count, {"module": ""})]
         commands = [*flat, "design -save sound"]
         for number, fault in enumerate(faults):
             commands += [
@@ -100,7 +80,7 @@ def mutants(params: ShiftParams, count: int) -> list[Mutant]:
             Mutant(
                 f"mutant_{params.name}_{number}",
                 params,
-                " ".join(re.sub(r"-(module|src) \S+", "", fault).split()[1:]),
+                " ".join(re.sub(r"-module \S+", "", fault).split()[1:]),
                 (folder / f"{number}.v").read_text(encoding="utf-8"),
             )
             for number, fault in enumerate(faults)
@@ -137,13 +117,13 @@ def equivalent(mutant: Mutant) -> bool:
     return "Induction step proven: SUCCESS!" in output
 
 
-def judge(mutant: Mutant, design: object, simulator: str, folder: Path) -> Verdict:
+def judge(mutant: Mutant, design: Design, folder: Path) -> Verdict:
     """Simulate a mutant; if no test notices it, ask whether there is anything to notice."""
     maps = random_maps(mutant.params, 16, seed=SEED)
     try:
         run(
-            design,  # type: ignore[arg-type]
-            simulator,
+            design,
+            "verilator",
             "cosim.body_shift_module",
             folder=folder / mutant.name,
             parameters={"block": mutant.name, "seed": SEED} | dataclasses.asdict(mutant.params),
@@ -151,12 +131,13 @@ def judge(mutant: Mutant, design: object, simulator: str, folder: Path) -> Verdi
         )
     except SimulationError as error:
         test = re.search(r": (\w+): ", str(error))
-        return Verdict(mutant.params.name, mutant.fault, "caught", test[1] if test else "crash")
+        by = test[1] if test else "crash"
+        return Verdict("shift module", mutant.params.name, mutant.fault, "caught", by)
     outcome = "equivalent" if equivalent(mutant) else "missed"
-    return Verdict(mutant.params.name, mutant.fault, outcome, "")
+    return Verdict("shift module", mutant.params.name, mutant.fault, outcome, "")
 
 
-def check(count: int, simulator: str, jobs: int) -> list[Verdict]:
+def check(*, count: int = 40, jobs: int = 2) -> list[Verdict]:
     """Judge ``count`` mutants of each shape."""
     found = [mutant for params in SHAPES for mutant in mutants(params, count)]
     blocks = []
@@ -168,43 +149,8 @@ def check(count: int, simulator: str, jobs: int) -> list[Verdict]:
         tempfile.TemporaryDirectory() as folder,
         concurrent.futures.ProcessPoolExecutor(jobs) as pool,
     ):
-        tasks = [pool.submit(judge, m, design, simulator, Path(folder)) for m in found]
+        tasks = [pool.submit(judge, m, design, Path(folder)) for m in found]
         done = concurrent.futures.as_completed(tasks)
         for _ in track(done, "mutants", total=len(tasks), disable=not sys.stderr.isatty()):
             pass
         return [task.result() for task in tasks]
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code."""
-    parser = cli.Parser(PROGRAM, "Seed single faults in the shift module; all must be caught.")
-    parser.add_argument("--count", type=cli.integer("count", 1, 1000), default=40, metavar="COUNT",
-                        help="faults a shape")  # fmt: skip
-    parser.add_argument("--simulator", choices=simulators.SIMULATORS, default="verilator")
-    parser.add_argument("--jobs", type=cli.integer("jobs", 1, 256), default=2, metavar="COUNT",
-                        help="simulations at a time")  # fmt: skip
-    parser.add_argument("--json", action="store_true", help="print every verdict as JSON")
-    options = parser.parse_args(arguments)
-    reason = simulators.missing(options.simulator)
-    if reason:
-        cli.bad_input(PROGRAM, reason)
-    try:
-        verdicts = check(options.count, options.simulator, options.jobs)
-    except yosys.YosysError as error:
-        print(f"{PROGRAM}: {error}", file=sys.stderr)
-        return 1
-    tally = collections.Counter(verdict.outcome for verdict in verdicts)
-    if options.json:
-        print(json.dumps([dataclasses.asdict(verdict) for verdict in verdicts], indent=2))
-    else:
-        for verdict in verdicts:
-            if verdict.outcome != "caught":
-                print(f"{verdict.outcome:<10} {verdict.shape} {verdict.fault}")
-        for test, number in collections.Counter(v.by for v in verdicts if v.by).most_common():
-            print(f"{number:>4} caught by {test}")
-        print(f"{len(verdicts)} faults: " + ", ".join(f"{n} {o}" for o, n in sorted(tally.items())))
-    return 1 if tally["missed"] else 0
-
-
-if __name__ == "__main__":
-    cli.run(main)

@@ -12,6 +12,7 @@ from cosim.design import bundle
 from cosim.run import check_in_one_go, rtl
 from cosim.runner import SimulationError, run
 from hw import timing
+from hw.accesses import accelerator_accesses
 from hw.image import build, patches
 from hw.load import beats
 from model import agreement, executor
@@ -70,8 +71,8 @@ def test_a_pass_adds_its_cycles_and_writes_and_reading_as_if_shifted_neither():
     # Two channels a group: twelve of the sixteen that move lie in the first bank.
     passes = 3 * (12 * 16 + 2)
     assert timing.accelerator_cycles(in_place) == timing.accelerator_cycles(fused) + passes
-    assert timing.accelerator_writes(fused) == 7 * 24 * 16
-    assert timing.accelerator_writes(in_place) == 7 * 24 * 16 + 3 * 16 * 16
+    assert accelerator_accesses(fused).writes == 7 * 24 * 16
+    assert accelerator_accesses(in_place).writes == 7 * 24 * 16 + 3 * 16 * 16
     assert timing.accelerator_bound(in_place) == timing.accelerator_bound(fused)
     assert not any(timing.pass_cycles(fused, layer) for layer in fused.layers)
 

@@ -4,6 +4,7 @@
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -115,6 +116,18 @@ def test_fields_of_a_slot_say_where_a_value_lies(written):
 def test_the_rtl_carries_the_networks_digest(written):
     text = written["fused"][1]["accelerator.v"].decode()
     assert f"  assign digest = 256'h{intnet.digest(NET)};\n" in text
+
+
+def test_memories_start_with_what_the_streams_would_load(written):
+    text = written["fused"][1]["accelerator.v"].decode()
+    image = build(NET, columns=16, columns_per_adc=4)
+    tables = re.findall(r"^    tables\[\d+\] = 8'h(\w+);$", text, re.MULTILINE)
+    assert [int(word, 16) for word in tables] == image.tables.view("u1").ravel().tolist()
+    # Two cells a word, the lower bit of all rows first: column 3 of page 0 is the last ADC's first.
+    column = image.pages[0, 0, :, 3]
+    bits = [*(column & 1), *(column >> 1)]
+    word = sum(int(bit) << place for place, bit in enumerate(bits))
+    assert f"    lane_3[0] = 24'h{word:06x};\n" in text
 
 
 def test_block_rams_of_a_network_that_fits_the_smallest_board():

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The mutation check tells a fault that nobody can see from one that a test must catch."""
 
+import json
+
 import pytest
 
-from cosim import simulators
+from cosim import fast
 from cosim.design import emit_block
 from hw.params import ShiftParams
 from hw.shift import ShiftModule
-from scripts import mutate_shift
+from scripts import mutate, mutate_accelerator, mutate_shift
 
 PARAMS = ShiftParams(height=6, width=4, bits=2)
 
@@ -45,10 +47,57 @@ def test_yosys_lists_the_same_faults_each_time():
     assert len({each.fault for each in first}) == 3
 
 
+VERDICTS = [
+    mutate.Verdict("d", "b", "f", "caught", "maps"),
+    mutate.Verdict("d", "b", "g", "caught", "cycles"),
+    mutate.Verdict("d", "b", "h", "missed", ""),
+    mutate.Verdict("d", "c", "i", "equivalent", ""),
+    mutate.Verdict("d", "c", "j", "open", ""),
+]
+
+
+def test_a_table_of_verdicts():
+    assert mutate.table(VERDICTS).splitlines()[2:] == [
+        "| d | b | 3 | maps 1, cycles 1 | 0 | 0 | 1 |",
+        "| d | c | 2 |  | 1 | 1 | 0 |",
+    ]
+
+
+@pytest.mark.parametrize(("verdicts", "code"), [(VERDICTS, 1), (VERDICTS[:2], 0)])
+def test_a_missed_fault_fails(monkeypatch, capsys, verdicts, code):
+    monkeypatch.setattr(mutate_shift, "check", lambda **_: verdicts)
+    assert mutate.main(["--design", "shift", "--json"]) == code
+    assert [each["fault"] for each in json.loads(capsys.readouterr().out)] == [
+        verdict.fault for verdict in verdicts
+    ]
+
+
+@pytest.mark.slow  # builds an accelerator
+def test_faults_of_the_accelerator_are_noticed_and_none_where_none_is():
+    _, cases = next(iter(mutate_accelerator.DESIGNS.items()))
+    networks = cases()
+    block, faults = mutate_accelerator.mutated(networks[0].image.params, 1)
+    assert [name for name, _ in faults] == list(mutate_accelerator.BLOCKS)
+    library = fast.build(block)
+    assert mutate_accelerator.judge(library, networks[:1], 0) == ""
+    caught = [
+        mutate_accelerator.judge(library, networks[:1], 1 + number)
+        for number, (name, _) in enumerate(faults)
+        if name in ("sequencer", "feed", "writer")
+    ]
+    assert all(caught)
+
+
+@pytest.mark.slow  # minutes: two accelerators, 126 faults
+def test_the_accelerators_faults():
+    verdicts = mutate_accelerator.check()
+    assert len(verdicts) == 126
+    assert sum(verdict.outcome == "caught" for verdict in verdicts) >= 109
+
+
 @pytest.mark.slow  # a minute: builds and runs 42 faulty modules
 def test_every_visible_fault_is_caught():
-    simulator = next(s for s in simulators.SIMULATORS if simulators.missing(s) is None)
-    verdicts = mutate_shift.check(21, simulator, 2)
+    verdicts = mutate_shift.check(count=21)
     assert len(verdicts) == 42
     assert [v for v in verdicts if v.outcome == "missed"] == []
     assert sum(v.outcome == "caught" for v in verdicts) >= 20

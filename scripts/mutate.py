@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Mutation check: single faults in the RTL; checks must catch them: ``python -m scripts.mutate``.
+
+Yosys chooses the faults: a bit of a cell's port stuck, inverted, or made to depend on another
+signal. What is done with them is the design's affair: ``scripts.mutate_shift`` for the shift
+module, ``scripts.mutate_accelerator`` for the accelerator with its tile.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import json
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from cosim import simulators
+from cosim.runner import BuildError
+from fpga import yosys
+from hw import cli
+from scripts.tables import VERIFICATION, insert
+
+__all__ = ["SEED", "Verdict", "list_faults", "main", "table"]
+
+PROGRAM = "python -m scripts.mutate"
+SEED = 1
+OUTCOMES = ("caught", "equivalent", "open", "missed")
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """What became of a fault: caught (and by what), equivalent, open or missed.
+
+    Equivalent: proven invisible. Open: not noticed, and not proven invisible either. Missed: not
+    noticed though it can be seen.
+    """
+
+    design: str
+    block: str
+    fault: str
+    outcome: str
+    by: str
+
+
+def list_faults(
+    commands: Sequence[str], folder: Path, count: int, cells: Mapping[str, str]
+) -> list[tuple[str, str]]:
+    """Return ``count`` different faults of each block, with the block; the same each time.
+
+    Parameters
+    ----------
+    commands : sequence of str
+        What makes Yosys read the design, in ``folder``.
+    folder : Path
+    count : int
+    cells : mapping of str to str
+        Yosys' selection of a block's cells, by the block's name.
+    """
+    lists = [
+        f"mutate -list {count} -seed {SEED} -o {block}.txt {chosen}"
+        for block, chosen in cells.items()
+    ]
+    yosys.run([*commands, *lists], folder)
+    return [
+        (block, re.sub(r" -(src|wire|wirebit) \S+", "", line))
+        for block in cells
+        for line in (folder / f"{block}.txt").read_text(encoding="utf-8").splitlines()
+        if line.startswith("mutate ")
+    ]
+
+
+def table(verdicts: Sequence[Verdict]) -> str:
+    """Return in Markdown how many faults of each block were caught by what."""
+    rows = [
+        "| design | block | faults | caught by | invisible | open | missed |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for design, block in dict.fromkeys((v.design, v.block) for v in verdicts):
+        own = [v for v in verdicts if (v.design, v.block) == (design, block)]
+        by = collections.Counter(v.by for v in own if v.by).most_common()
+        outcomes = collections.Counter(v.outcome for v in own)
+        rows.append(
+            f"| {design} | {block} | {len(own)} | {', '.join(f'{name} {n}' for name, n in by)} | "
+            f"{outcomes['equivalent']} | {outcomes['open']} | {outcomes['missed']} |"
+        )
+    return "\n".join(rows)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    from scripts import mutate_accelerator, mutate_shift  # they use what is above
+
+    designs = {"shift": mutate_shift.check, "accelerator": mutate_accelerator.check}
+    parser = cli.Parser(PROGRAM, "Seed single faults in the RTL; none may be missed.")
+    parser.add_argument("--design", choices=designs, help="only that one")
+    parser.add_argument("--count", type=cli.integer("count", 1, 1000), metavar="COUNT",
+                        help="faults: a shape, or a block of an accelerator")  # fmt: skip
+    parser.add_argument("--jobs", type=cli.integer("jobs", 1, 256), default=2, metavar="COUNT",
+                        help="simulations at a time")  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="print every verdict as JSON")
+    parser.add_argument(
+        "--update", action="store_true", help="write the table into docs/verification.md"
+    )
+    options = parser.parse_args(arguments)
+    reason = simulators.missing("verilator")
+    if reason:
+        cli.bad_input(PROGRAM, reason)
+    chosen = {options.design: designs[options.design]} if options.design else designs
+    counts = {"count": options.count} if options.count else {}
+    try:
+        verdicts = [v for check in chosen.values() for v in check(jobs=options.jobs, **counts)]
+    except (yosys.YosysError, BuildError) as error:
+        print(f"{PROGRAM}: {error}", file=sys.stderr)
+        return 1
+    if options.update:
+        insert(VERIFICATION, "mutants", table(verdicts))
+    tally = collections.Counter(verdict.outcome for verdict in verdicts)
+    if options.json:
+        print(json.dumps([dataclasses.asdict(verdict) for verdict in verdicts], indent=2))
+    else:
+        for verdict in verdicts:
+            if verdict.outcome != "caught":
+                print(f"{verdict.outcome:<10} {verdict.design} {verdict.block} {verdict.fault}")
+        print(table(verdicts))
+        print(f"{len(verdicts)} faults: " + ", ".join(f"{tally[o]} {o}" for o in OUTCOMES))
+    return 1 if tally["missed"] else 0
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The sequencer and the channels' parameters: the schedule's order, stops, commands, slots."""
+
+import random
+
+import pytest
+from amaranth.sim import Simulator
+
+from cosim.properties_control import small_accelerator
+from hw.params import ShiftParams
+from hw.requant import channel_layout
+from hw.sequencer import ChannelFeed, Sequencer, entry_layout, entry_of
+
+PARAMS = small_accelerator(ShiftParams(height=2, width=3, bits=6))
+VECTORS = 6
+
+
+def simulate(dut, bench):
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    simulator.run()
+
+
+def commands_of(layer):
+    """What the tile must be told for each vector."""
+    groups = range(layer.groups)
+    return [(layer.page + group, group == layer.groups - 1) for group in groups]
+
+
+@pytest.mark.parametrize("step", [False, True])
+def test_layers_follow_each_other(step):
+    dut, source = Sequencer(params=PARAMS), random.Random(1)
+    events = []
+
+    async def bench(ctx):
+        ctx.set(dut.step, step)
+        for _ in range(2):  # images
+            for number, layer in enumerate(PARAMS.layers):
+                if step or number == 0:
+                    for _ in range(3):
+                        assert ctx.get(dut.ready)
+                        assert ctx.get(dut.layer) == number
+                        await ctx.tick()
+                    ctx.set(dut.start, 1)
+                    await ctx.tick()
+                    ctx.set(dut.start, 0)
+                await one_layer(ctx, number, layer)
+        assert ctx.get(dut.ready)
+        assert ctx.get(dut.layer) == 0
+
+    async def one_layer(ctx, number, layer):
+        entry = entry_layout(PARAMS).const(entry_of(PARAMS, layer))
+        assert ctx.get(dut.entry) == entry
+        if layer.shift_first is not None:
+            assert ctx.get(dut.shift_start)
+            assert not ctx.get(dut.begin)
+            await ctx.tick()
+            for _ in range(source.randrange(4)):
+                assert not ctx.get(dut.shift_start) | ctx.get(dut.begin)
+                assert not ctx.get(dut.commands.valid)
+                await ctx.tick()
+            ctx.set(dut.shift_done, 1)
+            await ctx.tick()
+            ctx.set(dut.shift_done, 0)
+        assert not ctx.get(dut.shift_start)
+        assert ctx.get(dut.begin)
+        assert not ctx.get(dut.commands.valid)
+        await ctx.tick()
+        taken = []
+        while len(taken) < VECTORS * layer.groups:
+            ready = source.random() < 0.5
+            ctx.set(dut.commands.ready, ready)
+            ctx.set(dut.start, source.random() < 0.5)  # ignored
+            assert ctx.get(dut.commands.valid)
+            assert not ctx.get(dut.ready) | ctx.get(dut.begin)
+            command = ctx.get(dut.commands.payload)
+            assert (command.stored, command.zero_point) == ((1 << layer.crossbars) - 1, 8)
+            assert (command.top_plane, command.begin, command.complete) == (3, 1, 1)
+            assert len({command.pages[bank] for bank in range(PARAMS.banks)}) == 1
+            if ready:
+                taken.append((command.pages[0], command.release))
+            await ctx.tick()
+        assert taken == commands_of(layer) * VECTORS
+        ctx.set(dut.commands.ready, 0)
+        ctx.set(dut.start, 0)
+        assert ctx.get(dut.layer) == number
+        ctx.set(dut.finished, 1)
+        await ctx.tick()
+        ctx.set(dut.finished, 0)
+        events.append(number)
+
+    simulate(dut, bench)
+    assert events == [*range(5), *range(5)]
+
+
+def test_each_layer_gets_its_channels_again_and_again():
+    dut, source = ChannelFeed(params=PARAMS), random.Random(2)
+    words = [
+        {"bias": source.randrange(-(1 << 31), 1 << 31), "k": source.randrange(-7, 24),
+         "table": slot % 4, "sign": source.randrange(-1, 2), "exponent": slot % 8,
+         "offset": source.randrange(-(1 << 15), 1 << 15), "fraction_bits": slot % 16}
+        for slot in range(PARAMS.slots)
+    ]  # fmt: skip
+    wanted = [channel_layout(PARAMS.tile).const(word) for word in words]
+
+    async def bench(ctx):
+        for slot, word in enumerate(wanted):
+            assert ctx.get(dut.load.ready)
+            ctx.set(dut.load.valid, 1)
+            ctx.set(dut.load.payload.slot, slot)
+            ctx.set(dut.load.payload.content, word)
+            await ctx.tick()
+        ctx.set(dut.load.valid, 0)
+        for layer in PARAMS.layers:
+            ctx.set(dut.entry, entry_layout(PARAMS).const(entry_of(PARAMS, layer)))
+            ctx.set(dut.begin, 1)
+            await ctx.tick()
+            ctx.set(dut.begin, 0)
+            assert not ctx.get(dut.channels.valid)
+            await ctx.tick()
+            computed = layer.groups * PARAMS.tile.outputs
+            first = layer.page * PARAMS.tile.outputs
+            number = 0
+            while number < 2 * computed + 1:
+                ready = source.random() < 0.7
+                ctx.set(dut.channels.ready, ready)
+                assert ctx.get(dut.channels.valid)
+                assert ctx.get(dut.channels.payload) == wanted[first + number % computed]
+                number += ready
+                await ctx.tick()
+            ctx.set(dut.channels.ready, 0)
+
+    simulate(dut, bench)
