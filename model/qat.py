@@ -35,7 +35,7 @@ IMAGES = 512
 ORIENTED = 64
 """Those of them that choose signs."""
 
-DEFAULTS = {"epochs": 10, "rate": 0.0005, "matrix_rate": 0.001, "distil": 0.9}
+DEFAULTS = {"epochs": 6, "rate": 0.0002, "matrix_rate": 0.0004, "distil": 0.9}
 """The tested recipe, where it differs from that of a float run."""
 TAKEN = ("dataset", "form", "shortcut", "patch_size", "image_size")
 """What is the checkpoint's."""

@@ -73,7 +73,9 @@ class _QuantCNN(QuantNetwork):
         """Return the names of the modules in `maps`."""
         return [name for _, names in self.maps() for name in names]
 
-    def fit(self, seen: Seen, features: torch.Tensor, loss: Callable[[], float]) -> None:
+    def fit(
+        self, seen: Seen, means: Seen, features: torch.Tensor, loss: Callable[[], float]
+    ) -> None:
         """Choose every exponent, as `QuantNetwork.fit` says."""
         for grid, names in self.maps():
             grid.fit(torch.cat([seen[name] for name in names]))
@@ -261,9 +263,11 @@ class QuantVGG(_QuantCNN):
             if isinstance(module, QuantConvReLU):
                 yield module.grid, [name]
 
-    def fit(self, seen: Seen, features: torch.Tensor, loss: Callable[[], float]) -> None:
+    def fit(
+        self, seen: Seen, means: Seen, features: torch.Tensor, loss: Callable[[], float]
+    ) -> None:
         """Choose every exponent, as `QuantNetwork.fit` says."""
         if self.hidden is not None:
             # Of the float network, this is seen before its ReLU.
             seen = {**seen, "hidden": seen["hidden"].relu()}
-        super().fit(seen, features, loss)
+        super().fit(seen, means, features, loss)

@@ -39,7 +39,7 @@ class QuantConv(nn.Module):
         A weight exponent for each output, instead of one.
     array : ArrayShape
     table : TableGELU, optional
-        What follows; its threshold is part of the bias.
+        What follows; its threshold is part of the bias, so that there is one.
     """
 
     weight_exponent: torch.Tensor
@@ -53,7 +53,10 @@ class QuantConv(nn.Module):
         self.weight_bits, self.array, self.stride = weight_bits, array, conv.stride[0]
         self.padding = int(conv.padding[0])
         self.weight = nn.Parameter(conv.weight.detach().clone())
-        self.bias = None if conv.bias is None else nn.Parameter(conv.bias.detach().clone())
+        bias = None if conv.bias is None else conv.bias.detach().clone()
+        if bias is None and table:
+            bias = torch.zeros(len(conv.weight))
+        self.bias = None if bias is None else nn.Parameter(bias)
         exponents = torch.zeros(len(conv.weight) if per_channel else 1, dtype=torch.int32)
         self.register_buffer("weight_exponent", exponents)
         # In tuples: they belong to one module each, and others look at them.
@@ -95,9 +98,8 @@ class QuantConv(nn.Module):
         step = two_to(self.weight_exponent)[:, None, None, None]
         weight = to_grid(self.weight, step, -half, half - 1)
         bias: torch.Tensor | None = self.bias
-        if self._tables[0]:
-            wanted = torch.zeros_like(self.weight[:, 0, 0, 0]) if bias is None else bias
-            bias = wanted - self._tables[0].threshold
+        if bias is not None and self._tables[0]:
+            bias = bias - self._tables[0].threshold
         return weight, None if bias is None else _rounded_bias(bias, self.unit)
 
     def integers(self) -> tuple[torch.Tensor, torch.Tensor | None]:

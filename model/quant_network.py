@@ -176,13 +176,17 @@ class QuantNetwork(nn.Module, abc.ABC):
         """Return the names of the float network's modules whose values `fit` wants."""
 
     @abc.abstractmethod
-    def fit(self, seen: Seen, features: torch.Tensor, loss: Callable[[], float]) -> None:
+    def fit(
+        self, seen: Seen, means: Seen, features: torch.Tensor, loss: Callable[[], float]
+    ) -> None:
         """Choose every exponent.
 
         Parameters
         ----------
         seen : mapping of str to torch.Tensor
             What the modules of `watched` gave.
+        means : mapping of str to torch.Tensor
+            The mean [C] of what they gave on the images that ``loss`` looks at.
         features : torch.Tensor
             What `ENTRANCE` took, [B, C, H', W'] or its means [B, C].
         loss : callable

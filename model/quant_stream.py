@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import nn
@@ -65,31 +65,34 @@ class Stream(nn.Module):
         """The grid on which the body fetches: the maps' own if it is as wide."""
         return self.coarse or self.map
 
-    def fit(self, values: torch.Tensor, loss: Callable[[], float]) -> None:
-        """Choose both exponents by what the network makes of them.
+    def fit(self, maps: Sequence[torch.Tensor], loss: Callable[[], float]) -> None:
+        """Choose both exponents.
 
-        Maps differ in size from layer to layer, and a few large values would decide alone by the
-        squared error. First both grids reach equally far; then the maps may reach further.
+        The squared error, relative to each map's variance, chooses. Where layers fetch whole maps,
+        what the network makes of the neighbours decides; with fewer bits, a network that is not
+        calibrated yet is no judge.
 
         Parameters
         ----------
-        values : torch.Tensor
-            float32 [N], of all maps.
+        maps : sequence of torch.Tensor
+            float32 [N], values of each map.
         loss : callable
             Measures the network as it is.
         """
-        wider = self.map.bits - self.fetch.bits
-        reach = int(covering_exponents(values[None], self.map.bits))
+        for grid in (self.map, self.fetch):
+            reach = int(covering_exponents(torch.cat(list(maps))[None], grid.bits))
 
-        def place(exponent: int) -> None:
-            self.map.exponent.fill_(exponent)
-            if self.coarse:
-                self.coarse.exponent.fill_(exponent + wider)
+            def error(grid: Grid = grid) -> float:
+                return float(
+                    sum((grid(x) - x).square().mean() / x.var().clamp_min(2.0**-40) for x in maps)
+                )
 
-        search(place, range(reach - _FINER, reach + 1), loss)
+            search(grid.exponent.fill_, range(reach - _FINER, reach + 1), error)
+        chosen = int(self.map.exponent)
         if self.coarse:
-            coarse = int(self.coarse.exponent)
-            search(self.map.exponent.fill_, range(coarse - wider, coarse + 1), loss)
+            self.map.exponent.fill_(min(chosen, int(self.coarse.exponent)))
+        else:
+            search(self.map.exponent.fill_, range(chosen - 2, chosen + 3), loss)
 
 
 class StreamAdd(nn.Module):

@@ -7,9 +7,10 @@ Stem, blocks and head are called in the same order, and each float layer is repl
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
@@ -122,7 +123,7 @@ class QuantIsotropic(QuantNetwork):
                 second=next(seconds) if step.second else None,
             )  # fmt: skip
 
-    def mixes(self) -> Iterator[tuple[str, nn.Sequential]]:
+    def mixes(self) -> Iterator[tuple[str, Any]]:
         """Yield name and layers (convolution, GELU, norm) of the stem and of all in the body."""
         for name, module in self.named_modules():
             if isinstance(module, nn.Sequential) and isinstance(module[0], QuantConv):
@@ -132,17 +133,19 @@ class QuantIsotropic(QuantNetwork):
         """Return the names of all modules without children."""
         return [name for name, module in network.named_modules() if not list(module.children())]
 
-    def fit(self, seen: Seen, features: torch.Tensor, loss: Callable[[], float]) -> None:
-        """Choose every exponent, as `QuantNetwork.fit` says."""
+    def fit(
+        self, seen: Seen, means: Seen, features: torch.Tensor, loss: Callable[[], float]
+    ) -> None:
+        """Choose every exponent, and correct the biases, as `QuantNetwork.fit` says."""
         writers = [
             name
             for name, module in self.named_modules()
             if isinstance(module, PowerOfTwoNorm | StreamAdd)
         ]
-        mixes: dict[str, Any] = dict(self.mixes())
+        mixes = dict(self.mixes())
         for name, (_, gelu, _) in mixes.items():
             gelu.fit(seen[f"{name}.0"], seen[f"{name}.1"])
-        means = features.mean((2, 3), dtype=torch.float64)
+        pooled = features.mean((2, 3), dtype=torch.float64)
 
         def fitted_loss() -> float:
             for conv, gelu, _ in mixes.values():
@@ -150,14 +153,28 @@ class QuantIsotropic(QuantNetwork):
             for module in self.modules():
                 if isinstance(module, PowerOfTwoNorm):
                     module.fit()
-            self.head.fit(means)
+            self.head.fit(pooled)
             return loss()
 
-        self.stream.fit(torch.cat([seen[name] for name in writers]), fitted_loss)
+        self.stream.fit([seen[name] for name in writers], fitted_loss)
         for _ in range(_ROUNDS):
             for _, gelu, _ in mixes.values():
                 gelu.search(fitted_loss)
+            fitted_loss()
+            self._correct_biases(means, loss)
         fitted_loss()
+
+    def _correct_biases(self, means: Seen, loss: Callable[[], float]) -> None:
+        """Give every sum the mean that it has in the float network, layer after layer.
+
+        Half of what GELU gives is nearly nothing, one value: to round it moves whole maps.
+        Source: M. Nagel et al., "Data-Free Quantization Through Weight Equalization and Bias
+        Correction", ICCV 2019.
+        """
+        for name, (conv, gelu, _) in self.mixes():
+            with averages(self, [f"{name}.0"]) as found:
+                loss()
+            conv.bias.add_(means[f"{name}.0"] - gelu.threshold - found[f"{name}.0"])
 
 
 TWINS: dict[Any, Any] = {PSP | SP: QuantIsotropic, ResNet: QuantResNet, VGG: QuantVGG}
@@ -185,6 +202,25 @@ def quantise(
             found: QuantNetwork = twin(network, scheme, image_size=image_size, mean=mean, std=std)
             return found
     raise ParameterError(f"{QUANTISABLE}, not {type(network).__name__.lstrip('_')}")
+
+
+@contextlib.contextmanager
+def averages(network: nn.Module, names: Iterable[str]) -> Iterator[dict[str, torch.Tensor]]:
+    """Give the mean [C] of what each of the modules gives next."""
+    found: dict[str, torch.Tensor] = {}
+
+    def keep(name: str) -> Any:
+        def hook(_: nn.Module, __: Any, out: torch.Tensor) -> None:
+            found[name] = out.flatten(2).mean((0, 2)) if out.dim() > 2 else out.mean(0)
+
+        return hook
+
+    hooks = [network.get_submodule(name).register_forward_hook(keep(name)) for name in names]
+    try:
+        yield found
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 @torch.no_grad()
@@ -221,7 +257,8 @@ def calibrate(twin: QuantNetwork, network: nn.Module, images: torch.Tensor) -> N
     for hook in hooks:
         hook.remove()
     images = images[:: -(-len(images) // _SEARCHED)]
-    wanted = network(images).log_softmax(1)
+    with averages(network, twin.watched(network)) as means:
+        wanted = network(images).log_softmax(1)
 
     def divergence() -> float:
         found = twin(images).log_softmax(1)
@@ -229,7 +266,7 @@ def calibrate(twin: QuantNetwork, network: nn.Module, images: torch.Tensor) -> N
 
     twin.eval()
     values = {name: torch.cat(parts) for name, parts in seen.items()}
-    twin.fit(values, torch.cat(features), divergence)
+    twin.fit(values, means, torch.cat(features), divergence)
 
 
 def freeze_norms(network: nn.Module) -> None:

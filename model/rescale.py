@@ -28,8 +28,8 @@ from model.schedule import IMAGE, Step, schedule
 
 __all__ = ["absorb", "orient", "rescale"]
 
-_SIZE = 2.0
-"""Of the last map's channels: about the deviation of the others."""
+_SIZE = 1.0
+"""Of the last map's channels: a half of the others, for its tails are the longest."""
 
 
 def rescale(network: PSP | SP) -> None:

@@ -55,7 +55,7 @@ def computed(check, form):
 
 def one_bit(net, number):
     weights = net.layers[number].weights.copy()
-    weights[2, 1] ^= 1  # others may hide behind a rounding from what sees maps alone
+    weights[2, 2] ^= 1  # others may hide behind a rounding from what sees maps alone
     return change(net, net.layers[number].name, weights=weights)
 
 
