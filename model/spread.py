@@ -55,7 +55,7 @@ def spread(twin: QuantIsotropic, images: torch.Tensor) -> None:
         if reader is None:
             pool, seen = twin.head.pool, codes["head"]
             found = _offsets(seen, pool.bits, twin.head.array, nothing + _FAR) * pool.step
-            twin.head.bias.sub_(twin.head.weight @ found)
+            twin.head.bias.sub_(twin.head.rounded()[0] @ found)
             found = found * twin.head.rest
         else:
             other = sum((moved[each.map] for each in reader.operands if each.map != step.out), 0.0)
@@ -86,7 +86,7 @@ def _reach(like: torch.Tensor, shifted: bool) -> torch.Tensor:
 
 def _lower(conv: Any, offset: Any) -> None:
     """Take away what has been added to a convolution's inputs."""
-    conv.bias.sub_(conv.weight[:, :, 0, 0] @ offset)
+    conv.bias.sub_(conv.rounded()[0][:, :, 0, 0] @ offset)
 
 
 def _codes(twin: QuantIsotropic, images: torch.Tensor) -> dict[str, torch.Tensor]:
