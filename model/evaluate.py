@@ -26,6 +26,13 @@ __all__ = ["accuracy", "integer_accuracy", "load_network", "main"]
 
 PROGRAM = "python -m model.evaluate"
 FINAL = "model.safetensors"
+RANGE_IMAGES = 100
+CROSSBARS = {
+    "array_rows": (4096, "wordlines of a crossbar"),
+    "cell_bits": (8, "bits of a cell"),
+    "adc_bits": (16, "bits of an ADC, which saturates"),
+}
+"""What an integer network says of crossbars: the highest value, and what it is."""
 
 
 def accuracy(model: nn.Module, dataset: Dataset, *, batch_size: int = 500) -> float:
@@ -118,16 +125,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="of an integer network: ranges and saturation by layer, and the widths needed",
     )  # fmt: skip
     parser.add_argument(
-        "--images", type=cli.integer("images", 1, 100_000), default=100, metavar="N",
-        help="test images that --ranges looks at",
+        "--images", type=cli.integer("images", 1, 100_000), metavar="N",
+        help="test images that --ranges looks at (default: 100)",
     )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    group = parser.add_argument_group("an integer network as it would be on other crossbars")
+    for name, (high, text) in CROSSBARS.items():
+        group.add_argument(
+            f"--{name.replace('_', '-')}", type=cli.integer(name, 1, high), metavar="COUNT",
+            help=text,
+        )  # fmt: skip
     options = parser.parse_args(arguments)
+    asked = {name: value for name in CROSSBARS if (value := getattr(options, name)) is not None}
     try:
+        if options.images is not None and not options.ranges:
+            raise ParameterError("--images must not be given without --ranges")
         if options.source.is_dir():
-            return _evaluate_integers(options)
-        if options.ranges:
-            raise ParameterError(f"{options.source} must be an integer network's folder (--ranges)")
+            return _evaluate_integers(options, asked)
+        for name in ["ranges"] * options.ranges + list(asked):
+            option = name.replace("_", "-")
+            raise ParameterError(
+                f"{options.source} must be an integer network's folder (--{option})"
+            )
         network, recipe, data = load_network(options.source)
         dataset = dataclasses.replace(
             load(recipe.dataset, options.data, image_size=recipe.image_size),
@@ -139,11 +158,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _evaluate_integers(options: argparse.Namespace) -> int:
-    net = intnet.read(options.source)
+def _evaluate_integers(options: argparse.Namespace, crossbars: dict[str, Any]) -> int:
+    net = dataclasses.replace(intnet.read(options.source), **crossbars)
     dataset = load(options.dataset, options.data, image_size=net.input_shape[1])
     if options.ranges:
-        images = dataset.test_images[: options.images].numpy()
+        images = dataset.test_images[: options.images or RANGE_IMAGES].numpy()
         found = ranges.measure(net, images)
         if options.json:
             layers = [each.as_dict() for each in found]

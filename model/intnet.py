@@ -168,7 +168,11 @@ def read(folder: Path) -> IntNet:
     text = _content(folder / JSON_FILE, MAX_JSON_BYTES)
     data = _content(folder / TENSOR_FILE, MAX_TENSOR_BYTES)
     try:
-        return _decode(text, data)
+        net = _decode(text, data)
+        # Else its sha256 would not be the network's.
+        if str(encode(net)[JSON_FILE]).encode() != text:
+            raise IntNetError("must be in the form in which it is written: fields, order, spaces")
+        return net
     except IntNetError as error:
         raise IntNetError(f"{folder / JSON_FILE}: {error}") from None
 
@@ -200,7 +204,8 @@ def _decode(text: bytes, data: bytes) -> IntNet:
     value = parse(text)
     for key, wanted in _header(hashlib.sha256(data).hexdigest()).items():
         if key not in value or value.pop(key) != wanted:
-            raise IntNetError(f"{key} must be {quote(wanted)}")
+            whose = f"that of {TENSOR_FILE}, " if key == "sha256" else ""
+            raise IntNetError(f"{key} must be {whose}{quote(wanted)}")
     try:
         flat = safetensors.deserialize(data)
     except safetensors.SafetensorError as error:

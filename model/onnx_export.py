@@ -49,6 +49,7 @@ def write(net: IntNet, file: Path, *, qonnx: bool = False) -> None:
         from model.qonnx_graph import to_qonnx as to_graph
     else:
         from model.onnx_layers import to_onnx as to_graph
+    file.parent.mkdir(parents=True, exist_ok=True)
     cli.replace(file, to_graph(net).SerializeToString(deterministic=True))
 
 
@@ -59,8 +60,9 @@ def check_place(file: Path) -> None:
     ------
     ParameterError
     """
-    if file.is_dir() or not file.parent.is_dir():
-        raise ParameterError(f"{file} must be a file in a folder that exists")
+    above = next(folder for folder in file.absolute().parents if folder.exists())
+    if file.is_dir() or not above.is_dir():
+        raise ParameterError(f"{file} must be a file in a folder")
 
 
 def random_images(net: IntNet, count: int) -> npt.NDArray[np.uint8]:

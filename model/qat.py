@@ -135,8 +135,11 @@ def check(recipe: Recipe, world: World) -> None:
             f"a run for integers, and no other, must begin from a checkpoint (--from), "
             f"not {recipe.quantize!r} from {recipe.start or 'none'!r:.80}"
         )
-    if recipe.quantize == "none" and recipe.distil:
-        raise ParameterError(f"distil must be 0 without --quantize, not {recipe.distil:g}")
+    if recipe.quantize == "none":
+        for name in ("adc_bits", "stream_bits", "distil", "freeze"):
+            value, default = getattr(recipe, name), getattr(Recipe, name)
+            if value != default:
+                raise ParameterError(f"{name} must be {default} without --quantize, not {value}")
     if recipe.quantize != "none" and recipe.precision != "float32":
         raise ParameterError(f"precision must be float32 for integers, not {recipe.precision!r}")
     if recipe.quantize != "none" and world.size > 1:

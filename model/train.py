@@ -254,7 +254,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if source:
                 recipe, prepare, teacher = qat.begin(source, recipe, dataset)
             qat.check(recipe, world)
-            _make_folder(out)
+            if not switches["resume"]:
+                _make_folder(out)
             state = train(
                 recipe, dataset, out, world=world, compiled=compiled, prepare=prepare,
                 teacher=teacher, **switches,

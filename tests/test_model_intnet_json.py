@@ -226,3 +226,25 @@ def test_refuses_values_nested_where_numbers_belong(folder):
     deep = "[" * 900 + "]" * 900
     file.write_text(file.read_text().replace('"adc_bits": 8', f'"adc_bits": {deep}'))
     refused(folder, ": adc_bits must be an integer, not list")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: text.replace(b"\n", b""),
+        lambda text: b"\xef\xbb\xbf" + text,
+        lambda text: text.decode().encode("utf-16"),
+        lambda text: text.replace(b'"version": 1', b'"version": true'),
+        lambda text: text + b"\n",
+    ],
+    ids=["spaces", "mark", "UTF-16", "a truth as number", "one line more"],
+)
+def test_refuses_another_text_for_the_same_network(folder, change):
+    """The text's sha256 names the network."""
+    file = folder / "intnet.json"
+    text = file.read_bytes()
+    assert intnet.read(folder)
+    assert change(text) != text
+    file.write_bytes(change(text))
+    with pytest.raises(IntNetError, match="^[^\n]+$"):
+        intnet.read(folder)

@@ -123,7 +123,7 @@ def test_refuses_other_tensors_than_the_hash_says(folder):
     data[-1] ^= 1
     (folder / "intnet.safetensors").write_bytes(data)
     wrong = hashlib.sha256(data).hexdigest()
-    refused(folder, f": sha256 must be '{wrong}'")
+    refused(folder, f": sha256 must be that of intnet.safetensors, '{wrong}'")
     assert sha256 != wrong
 
 

@@ -114,8 +114,8 @@ def refused(capsys, *line):
 
 
 def test_bad_input_is_one_line(folder, tmp_path, capsys):
-    for place in (folder, tmp_path / "none" / "net.onnx"):
-        message = f"{PROGRAM}: error: {place} must be a file in a folder that exists\n"
+    for place in (folder, folder / "intnet.json" / "net.onnx"):
+        message = f"{PROGRAM}: error: {place} must be a file in a folder\n"
         assert refused(capsys, folder, "--out", place) == message
     message = f"{tmp_path}/intnet.json must be a readable file: No such file or directory"
     assert refused(capsys, tmp_path, "--out", tmp_path / "a") == f"{PROGRAM}: error: {message}\n"

@@ -169,6 +169,35 @@ def test_the_command_prints_ranges(folder, capsys):
     assert lines[-1] == last
 
 
+def test_the_command_takes_other_crossbars(folder, capsys):
+    crossbars = {"array_rows": 8, "cell_bits": 1, "adc_bits": 2}
+    line = [str(folder), "--dataset", "synthetic", "--ranges", "--images", "2", "--json"]
+    for name, value in crossbars.items():
+        line += [f"--{name.replace('_', '-')}", str(value)]
+    assert evaluate.main(line) == 0
+    found = json.loads(capsys.readouterr().out)
+    net, images = intnet.read(folder), synthetic().test_images[:2].numpy()
+    other = ranges.measure(dataclasses.replace(net, **crossbars), images)
+    assert found["adc_bits"] == 2
+    assert found["layers"] == json.loads(json.dumps([each.as_dict() for each in other]))
+    assert other != ranges.measure(net, images)
+
+
+def test_images_are_for_ranges(folder, capsys):
+    with pytest.raises(SystemExit) as caught:
+        evaluate.main([str(folder), "--images", "3"])
+    assert caught.value.code == 2
+    assert capsys.readouterr().err.endswith("--images must not be given without --ranges\n")
+
+
+def test_a_float_network_has_no_crossbars(tmp_path, capsys):
+    with pytest.raises(SystemExit) as caught:
+        evaluate.main([str(tmp_path / "x.safetensors"), "--cell-bits", "1"])
+    assert caught.value.code == 2
+    error = capsys.readouterr().err
+    assert error.endswith("x.safetensors must be an integer network's folder (--cell-bits)\n")
+
+
 def test_bad_input_is_one_line(tmp_path, folder, capsys):
     file = tmp_path / "model.safetensors"
     file.write_bytes(b"")

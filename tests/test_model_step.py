@@ -67,9 +67,15 @@ def test_a_teacher_does_not_learn():
     assert all(torch.equal(before[name], value) for name, value in teacher.state_dict().items())
 
 
-def test_a_float_run_has_no_teacher():
-    with pytest.raises(ParameterError, match=r"^distil must be 0 without --quantize, not 1$"):
-        qat.check(RECIPE, World())
+@pytest.mark.parametrize(
+    ("name", "value", "default"),
+    [("distil", 1.0, 0.0), ("adc_bits", 6, 8), ("stream_bits", 10, 8), ("freeze", 0.3, 0.5)],
+)
+def test_what_a_float_run_does_not_have(name, value, default):
+    recipe = dataclasses.replace(RECIPE, **{"distil": 0.0, name: value})
+    rule = f"{name} must be {default} without --quantize, not {value}"
+    with pytest.raises(ParameterError, match=f"^{rule}$"):
+        qat.check(recipe, World())
 
 
 def test_a_missing_teacher_is_told(tmp_path):

@@ -280,6 +280,14 @@ def test_a_run_is_not_overwritten(tmp_path, capsys, name):
     assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [(name, b"a run")]
 
 
+def test_resuming_nothing_makes_nothing(tmp_path, capsys):
+    with pytest.raises(SystemExit) as ended:
+        train.main([*LINE[1:], "--out", str(tmp_path / "run"), "--resume"])
+    assert ended.value.code == 2
+    assert "must hold a run to resume: it has no last.safetensors" in capsys.readouterr().err
+    assert not any(tmp_path.iterdir())
+
+
 def test_a_file_is_no_folder(tmp_path, capsys):
     file = tmp_path / "file"
     file.touch()
