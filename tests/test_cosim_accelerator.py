@@ -3,19 +3,18 @@
 
 import dataclasses
 
-import numpy as np
 import pytest
 from intnets import images, random_net
 
 from cosim import fast, simulators
 from cosim.design import bundle
+from cosim.host import host_parameters
 from cosim.run import check_in_one_go, rtl
 from cosim.runner import SimulationError, run
 from hw import timing
 from hw.accesses import accelerator_accesses
-from hw.image import build, patches
-from hw.load import beats
-from model import agreement, executor
+from hw.image import build
+from model import agreement
 from model.agreement import MismatchError
 
 # Form, pass or not, what is special: two crossbars; widths that differ; maps that are no power of
@@ -130,42 +129,15 @@ def host_side(simulator, mode, folder, change=lambda block: block, tests=None):
     if reason is not None:
         pytest.skip(reason)
     image = small_image(SP[0], mode)
-    params = image.params
-    block = change(fast.accelerator_block(params))
-    pixels = images(SP[0], 4)[2:]
-    logits = executor.run(SP[0], pixels)
-    hosts = ("start", "logit", *(name for _, name, _ in block.ports if name.startswith("host_")))
+    block = change(fast.accelerator_block(image.params))
     return run(
         bundle(block.name, [block]),
         simulator,
         "cosim.body_accelerator",
         folder=folder,
-        parameters={
-            "block": block.name,
-            "seed": 1,
-            "contents": beats(image),
-            "widths": {n: bits for kind, n, bits in block.ports if kind == "input" and n in hosts},
-            "layers": [
-                timing.layer_cycles(params, layer) + timing.pass_cycles(params, layer)
-                for layer in params.layers
-            ],
-            "buffer": params.layers[0].operands[0].buffer,
-            "images": [
-                {"words": words(params, picture), "logits": [int(v) & 0xFFFFFFFF for v in row]}
-                for picture, row in zip(pixels, logits, strict=True)
-            ],
-        },
+        parameters=host_parameters(SP[0], image, block, images(SP[0], 4)[2:]),
         tests=tests,
     )
-
-
-def words(params, picture):
-    """Bank, address and value of each element of an image in one bank."""
-    shift = params.shift
-    return [
-        (0, channel << shift.addr_bits | shift.address(row, column), int(v) % (1 << shift.bits))
-        for (channel, row, column), v in np.ndenumerate(patches(params, picture))
-    ]
 
 
 @pytest.mark.parametrize(
