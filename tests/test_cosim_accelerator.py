@@ -7,6 +7,7 @@ import pytest
 from intnets import images, random_net
 
 from cosim import fast, simulators
+from cosim.activity import activity
 from cosim.design import bundle
 from cosim.host import host_parameters
 from cosim.run import check_in_one_go, rtl
@@ -84,7 +85,7 @@ FAULTS = {
     "image_before_stays_in_the_pool": (SP, "place_2[2] ? ", "1'h0 ? ", "pool: out of image 1"),
     "one_operand_only": (SP, "entry[4] ? \\data", "1'h0 ? \\data", "body.0.mix: out"),
     "second_affine_without_sign": (SP, "[1] ? \\$35 ", "[0] ? \\$35 ", "stem: second"),
-    "dropped_outputs_written": (SP, "= outputs__valid & \\$1 ;", "= outputs__valid;", "writes"),
+    "dropped_outputs_written": (SP, "= outputs__valid & \\$1 ;", "= outputs__valid;", "map_writes"),
     "a_channel_is_not_moved": (SP, "== 3'h7;", "== 3'h6;", "body.0.mix: cycles"),
     "shifted_map_fetched_plainly": (
         RESIDUAL, "assign direction = entry[5] ?", "assign direction = 1'h0 ?", "second: out",
@@ -110,6 +111,31 @@ def disagreement(net, mode, change=lambda block: block, edit=lambda image: image
 def test_a_seeded_fault_is_noticed(name):
     (net, mode), old, new, message = FAULTS[name]
     assert message in disagreement(net, mode, lambda block: block.with_fault(name, old, new))
+
+
+MISCOUNTED = {
+    "conversions": ("converted * 3'h4", "converted * 3'h2"),
+    "active_wordlines": ("active_wordlines + driven;", "active_wordlines + driven[3:0];"),
+    "sampled_pages": ("sampled_pages + table_0[1:0]", "sampled_pages + table_0[0]"),
+}
+
+
+def test_a_counter_that_miscounts_is_noticed():
+    net, mode = RESIDUAL
+    image, pixels = small_image(net, mode), images(net, 3)[2]
+    block = fast.accelerator_block(image.params)
+    for name, (old, new) in MISCOUNTED.items():
+        block = block.with_fault(f"miscounts_{name}", old, new)
+    wanted = activity(net, image.params, pixels)
+    with fast.Model(fast.build(block, optimise="-O0"), image) as model:
+        with pytest.raises(MismatchError) as caught:
+            check_in_one_go(net, image, model, pixels)
+        found = model.counters()
+    assert str(caught.value) == (
+        f"an image: conversions must be {wanted['conversions']} as in the golden executor, "
+        f"not {wanted['conversions'] // 2} in RTL"
+    )
+    assert {name for name in wanted if found[name] != wanted[name]} == set(MISCOUNTED)
 
 
 # The first cell; the table's entry of 0; the third byte of a bias.
