@@ -10,13 +10,15 @@ from cosim import fast, simulators
 from cosim.activity import activity
 from cosim.design import bundle
 from cosim.host import host_parameters
-from cosim.run import check_in_one_go, rtl
+from cosim.run import check_in_one_go, rtl, run_images
 from cosim.runner import SimulationError, run
 from hw import timing
+from hw.accelerator_params import SHIFT_MODES
 from hw.accesses import accelerator_accesses
 from hw.image import build
 from model import agreement
 from model.agreement import MismatchError
+from model.images import zoo_images
 
 # Form, pass or not, what is special: two crossbars; widths that differ; maps that are no power of
 # two, and wider than a byte; outputs that fill no column group; ADCs that saturate.
@@ -63,6 +65,15 @@ def test_rtl_equals_the_golden_executor(form, mode, options):
     with fast.Model(library, image) as model:
         compared = compare(net, image, model)
     assert compared["RTL"] > 4 * net.maps["x"].channels * 16
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", SHIFT_MODES)
+def test_psp_128_8_on_a_real_image(mode):
+    net = random_net("skip_over_shift", 7, width=128, depth=8, side=32)
+    result = run_images(net, build(net, mode=mode), zoo_images()[0][:1], optimise="-O1")
+    assert net.name == "psp_128_8"
+    assert result.compared == 17 * 128 * 16 * 16 + 128 + 10
 
 
 def test_a_pass_adds_its_cycles_and_writes_and_reading_as_if_shifted_neither():
