@@ -23,7 +23,7 @@ async def first_layer(dut: Any) -> None:
     host = Host(dut)
     await host.begin()
     await host.start(host.given["images"][0], step=True)
-    host.port.drive(**host.quiet())
+    host.port.drive(**host.quiet() | {"step": 1})
     cycles, begun = 0, time.process_time()
     await host.port.settle()
     while not host.port.read("ready"):
