@@ -210,10 +210,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         found = {"name": net.name, "digest": intnet.digest(net), "images": len(images)}
         print(json.dumps(found | {"modes": report.as_json(results)}))
     else:
-        print(f"{options.intnet}: {net.name}, {len(images)} images")
+        number = f"{len(images)} image{'s' * (len(images) > 1)}"
+        print(f"{options.intnet}: {net.name}, {number} in RTL, all as in the golden executor")
         print(report.summary(results))
         if options.layers:
-            print(report.layers(results))
+            print(f"\n{report.layers(results)}")
     return 0
 
 

@@ -55,8 +55,9 @@ def test_both_modes_side_by_side(folder, capsys):
         assert facts["map_writes"] == accelerator_accesses(params(mode)).writes
     assert run.main([*arguments, "--layers"]) == 0
     lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"{folder}: psp_12_1, 1 image in RTL, all as in the golden executor"
     assert lines[1].split() == ["an", "image", "fused", "in_place"]
-    assert [line.split()[0] for line in lines[11:]] == [each.name for each in NET.layers] * 2
+    assert [line.split()[0] for line in lines[12:]] == [each.name for each in NET.layers] * 2
 
 
 def test_a_waveform_is_bounded_and_of_the_layer(folder, tmp_path, capsys):
