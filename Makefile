@@ -52,11 +52,12 @@ size: $(STAMP) ## synthesise shift module and accelerator for Artix-7; compare w
 mutate: $(STAMP) ## seed single faults in the RTL; a simulation or a proof must catch each
 	$(RUN) -m scripts.mutate --jobs $(JOBS)
 
-bench: $(STAMP) ## forms of the shift, alone and in training; integers; time to generate
+bench: $(STAMP) ## forms of the shift, alone and in training; integers; to generate; to simulate
 	$(RUN) -m scripts.bench_shift
 	$(RUN) -m scripts.bench_train
 	OMP_NUM_THREADS=1 $(RUN) -m scripts.bench_executor
 	$(RUN) -m scripts.bench_gen
+	$(RUN) -m scripts.bench_cosim
 
 clean: ## remove build products
 	rm -rf build

@@ -20,10 +20,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
 from cosim import fast, report, simulators
+from cosim.activity import activity
 from cosim.runner import BuildError
 from hw import cli, timing
 from hw.accelerator_params import SHIFT_MODES, LayerEntry
-from hw.accesses import accelerator_accesses
 from hw.image import Image, build
 from hw.params import ParameterError
 from model import agreement, executor, intnet
@@ -106,7 +106,7 @@ def _run(image: Image, model: fast.Model, pixels: npt.NDArray[np.uint8], pool: s
 def check_in_one_go(
     net: IntNet, image: Image, model: fast.Model, pixels: npt.NDArray[np.uint8]
 ) -> None:
-    """Run an image without a stop; check logits, cycles, and words written into maps.
+    """Run an image without a stop; check cycles, all counters, logits.
 
     Raises
     ------
@@ -114,12 +114,18 @@ def check_in_one_go(
         Naming the first of them that is another than the golden executor or ``hw.timing`` says.
     """
     params = image.params
-    before = model.counters()["map_writes"]
+    before = model.counters()
     model.put_image(pixels)
     cycles = timing.accelerator_cycles(params)
     _check("an image", "cycles", model.run(limit=cycles + SLACK), cycles)
-    writes = model.counters()["map_writes"] - before
-    _check("an image", "writes into maps", writes, accelerator_accesses(params).writes)
+    wanted_counts = activity(net, params, pixels)
+    for name, count in model.counters().items():
+        found, wanted_count = count - before[name], wanted_counts[name]
+        if found != wanted_count:
+            raise MismatchError(
+                f"an image: {name} must be {wanted_count} as in the golden executor, "
+                f"not {found} in RTL"
+            )
     logits, wanted = model.logits(), executor.run(net, pixels[None])[0]
     if not np.array_equal(logits, wanted):
         raise MismatchError(
@@ -204,10 +210,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         found = {"name": net.name, "digest": intnet.digest(net), "images": len(images)}
         print(json.dumps(found | {"modes": report.as_json(results)}))
     else:
-        print(f"{options.intnet}: {net.name}, {len(images)} images")
+        number = f"{len(images)} image{'s' * (len(images) > 1)}"
+        print(f"{options.intnet}: {net.name}, {number} in RTL, all as in the golden executor")
         print(report.summary(results))
         if options.layers:
-            print(report.layers(results))
+            print(f"\n{report.layers(results)}")
     return 0
 
 

@@ -8,6 +8,8 @@ of a column's code (``docs/intnet.md``, steps 1 and 2); nothing analog is modell
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from amaranth.hdl import Cat, ClockSignal, Const, Instance, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
@@ -16,10 +18,21 @@ from amaranth.lib.wiring import In, Out
 from hw.params import address_bits
 from hw.tile_params import TileParams
 
-__all__ = ["MACRO", "AnalogCrossbar", "Crossbar", "crossbar_members", "popcount", "program_layout"]
+__all__ = [
+    "MACRO",
+    "AnalogCrossbar",
+    "Crossbar",
+    "Lanes",
+    "crossbar_members",
+    "popcount",
+    "program_layout",
+]
 
 MACRO = "crossbar_macro"
 """Verilog name of the analog macro."""
+
+Lanes = Sequence[Sequence[Sequence[int]]]
+"""Of each ADC, columns in the order of their addresses, as ``cells`` of `program_layout`."""
 
 
 def popcount(m: Module, word: Value) -> Value:
@@ -82,6 +95,8 @@ class Crossbar(wiring.Component):
     ----------
     params : TileParams
         Keyword only.
+    lanes : Lanes
+        First contents of the memories; what they leave holds zeros.
 
     Members
     -------
@@ -98,8 +113,9 @@ class Crossbar(wiring.Component):
         Writes a column; not of the page that is being sampled. ``crossbar`` is not looked at.
     """
 
-    def __init__(self, *, params: TileParams) -> None:
+    def __init__(self, *, params: TileParams, lanes: Lanes = ()) -> None:
         self._params = params
+        self._lanes = lanes
         program = stream.Signature(program_layout(params))
         super().__init__(crossbar_members(params) | {"program": In(program)})
 
@@ -117,7 +133,8 @@ class Crossbar(wiring.Component):
         column = self.program.payload
         m.d.comb += self.program.ready.eq(1)
         for adc in range(params.adcs):
-            memory = Memory(shape=column.cells.shape(), depth=params.lane_depth, init=[])
+            first = self._lanes[adc] if self._lanes else []
+            memory = Memory(shape=column.cells.shape(), depth=params.lane_depth, init=first)
             m.submodules[f"lane_{adc}"] = memory
             write = memory.write_port()
             read = memory.read_port()

@@ -15,10 +15,9 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
-from hw.crossbar import AnalogCrossbar, Crossbar, popcount, program_layout
+from hw.crossbar import AnalogCrossbar, Crossbar, Lanes, popcount, program_layout
 from hw.dac import WordlineDriver, activation_layout
 from hw.params import address_bits
-from hw.preset import Lanes, PresetCrossbar
 from hw.requant import Requant, channel_layout, output_layout, table_layout
 from hw.shift_add import ShiftAdd, sample_layout
 from hw.tile_params import TileParams
@@ -68,8 +67,7 @@ class Tile(wiring.Component):
     analog : bool
         Leave room for analog macros (black boxes) instead of the digital stand-in.
     cells : sequence
-        First contents of the stand-in: of each crossbar, of each of its ADCs, columns in the order
-        of their addresses, as ``cells`` of `program_layout`.
+        First contents of the stand-in: `hw.crossbar.Lanes` of each crossbar.
     tables : iterable of int
         First contents of the tables; see `Requant`.
 
@@ -213,7 +211,7 @@ class Tile(wiring.Component):
         if self._analog:
             return AnalogCrossbar(params=self._params)
         lanes = self._cells[number] if self._cells else ()
-        crossbar = PresetCrossbar(params=self._params, lanes=lanes)
+        crossbar = Crossbar(params=self._params, lanes=lanes)
         m.d.comb += [
             crossbar.program.payload.eq(self.program.payload),
             crossbar.program.valid.eq(

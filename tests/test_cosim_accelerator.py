@@ -3,20 +3,22 @@
 
 import dataclasses
 
-import numpy as np
 import pytest
 from intnets import images, random_net
 
 from cosim import fast, simulators
+from cosim.activity import activity
 from cosim.design import bundle
-from cosim.run import check_in_one_go, rtl
+from cosim.host import host_parameters
+from cosim.run import check_in_one_go, rtl, run_images
 from cosim.runner import SimulationError, run
 from hw import timing
+from hw.accelerator_params import SHIFT_MODES
 from hw.accesses import accelerator_accesses
-from hw.image import build, patches
-from hw.load import beats
-from model import agreement, executor
+from hw.image import build
+from model import agreement
 from model.agreement import MismatchError
+from model.images import zoo_images
 
 # Form, pass or not, what is special: two crossbars; widths that differ; maps that are no power of
 # two, and wider than a byte; outputs that fill no column group; ADCs that saturate.
@@ -65,6 +67,15 @@ def test_rtl_equals_the_golden_executor(form, mode, options):
     assert compared["RTL"] > 4 * net.maps["x"].channels * 16
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", SHIFT_MODES)
+def test_psp_128_8_on_a_real_image(mode):
+    net = random_net("skip_over_shift", 7, width=128, depth=8, side=32)
+    result = run_images(net, build(net, mode=mode), zoo_images()[0][:1], optimise="-O1")
+    assert net.name == "psp_128_8"
+    assert result.compared == 17 * 128 * 16 * 16 + 128 + 10
+
+
 def test_a_pass_adds_its_cycles_and_writes_and_reading_as_if_shifted_neither():
     net = network("residual", {"width": 24, "array_rows": 12, "depth": 3})
     fused, in_place = (small_image(net, mode).params for mode in ("fused", "in_place"))
@@ -85,7 +96,7 @@ FAULTS = {
     "image_before_stays_in_the_pool": (SP, "place_2[2] ? ", "1'h0 ? ", "pool: out of image 1"),
     "one_operand_only": (SP, "entry[4] ? \\data", "1'h0 ? \\data", "body.0.mix: out"),
     "second_affine_without_sign": (SP, "[1] ? \\$35 ", "[0] ? \\$35 ", "stem: second"),
-    "dropped_outputs_written": (SP, "= outputs__valid & \\$1 ;", "= outputs__valid;", "writes"),
+    "dropped_outputs_written": (SP, "= outputs__valid & \\$1 ;", "= outputs__valid;", "map_writes"),
     "a_channel_is_not_moved": (SP, "== 3'h7;", "== 3'h6;", "body.0.mix: cycles"),
     "shifted_map_fetched_plainly": (
         RESIDUAL, "assign direction = entry[5] ?", "assign direction = 1'h0 ?", "second: out",
@@ -113,6 +124,31 @@ def test_a_seeded_fault_is_noticed(name):
     assert message in disagreement(net, mode, lambda block: block.with_fault(name, old, new))
 
 
+MISCOUNTED = {
+    "conversions": ("converted * 3'h4", "converted * 3'h2"),
+    "active_wordlines": ("active_wordlines + driven;", "active_wordlines + driven[3:0];"),
+    "sampled_pages": ("sampled_pages + table_0[1:0]", "sampled_pages + table_0[0]"),
+}
+
+
+def test_a_counter_that_miscounts_is_noticed():
+    net, mode = RESIDUAL
+    image, pixels = small_image(net, mode), images(net, 3)[2]
+    block = fast.accelerator_block(image.params)
+    for name, (old, new) in MISCOUNTED.items():
+        block = block.with_fault(f"miscounts_{name}", old, new)
+    wanted = activity(net, image.params, pixels)
+    with fast.Model(fast.build(block, optimise="-O0"), image) as model:
+        with pytest.raises(MismatchError) as caught:
+            check_in_one_go(net, image, model, pixels)
+        found = model.counters()
+    assert str(caught.value) == (
+        f"an image: conversions must be {wanted['conversions']} as in the golden executor, "
+        f"not {wanted['conversions'] // 2} in RTL"
+    )
+    assert {name for name in wanted if found[name] != wanted[name]} == set(MISCOUNTED)
+
+
 # The first cell; the table's entry of 0; the third byte of a bias.
 @pytest.mark.parametrize(("field", "byte"), [("pages", 0), ("tables", 128), ("channels", 2)])
 def test_a_wrong_bit_in_a_memory_is_noticed(field, byte):
@@ -130,42 +166,15 @@ def host_side(simulator, mode, folder, change=lambda block: block, tests=None):
     if reason is not None:
         pytest.skip(reason)
     image = small_image(SP[0], mode)
-    params = image.params
-    block = change(fast.accelerator_block(params))
-    pixels = images(SP[0], 4)[2:]
-    logits = executor.run(SP[0], pixels)
-    hosts = ("start", "logit", *(name for _, name, _ in block.ports if name.startswith("host_")))
+    block = change(fast.accelerator_block(image.params))
     return run(
         bundle(block.name, [block]),
         simulator,
         "cosim.body_accelerator",
         folder=folder,
-        parameters={
-            "block": block.name,
-            "seed": 1,
-            "contents": beats(image),
-            "widths": {n: bits for kind, n, bits in block.ports if kind == "input" and n in hosts},
-            "layers": [
-                timing.layer_cycles(params, layer) + timing.pass_cycles(params, layer)
-                for layer in params.layers
-            ],
-            "buffer": params.layers[0].operands[0].buffer,
-            "images": [
-                {"words": words(params, picture), "logits": [int(v) & 0xFFFFFFFF for v in row]}
-                for picture, row in zip(pixels, logits, strict=True)
-            ],
-        },
+        parameters=host_parameters(SP[0], image, block, images(SP[0], 4)[2:]),
         tests=tests,
     )
-
-
-def words(params, picture):
-    """Bank, address and value of each element of an image in one bank."""
-    shift = params.shift
-    return [
-        (0, channel << shift.addr_bits | shift.address(row, column), int(v) % (1 << shift.bits))
-        for (channel, row, column), v in np.ndenumerate(patches(params, picture))
-    ]
 
 
 @pytest.mark.parametrize(

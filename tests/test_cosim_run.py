@@ -3,6 +3,7 @@
 
 import dataclasses
 import json
+import re
 
 import pytest
 from intnets import images, random_net
@@ -54,8 +55,9 @@ def test_both_modes_side_by_side(folder, capsys):
         assert facts["map_writes"] == accelerator_accesses(params(mode)).writes
     assert run.main([*arguments, "--layers"]) == 0
     lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"{folder}: psp_12_1, 1 image in RTL, all as in the golden executor"
     assert lines[1].split() == ["an", "image", "fused", "in_place"]
-    assert [line.split()[0] for line in lines[11:]] == [each.name for each in NET.layers] * 2
+    assert [line.split()[0] for line in lines[12:]] == [each.name for each in NET.layers] * 2
 
 
 def test_a_waveform_is_bounded_and_of_the_layer(folder, tmp_path, capsys):
@@ -73,7 +75,7 @@ def test_a_waveform_is_bounded_and_of_the_layer(folder, tmp_path, capsys):
     assert capsys.readouterr().err == wanted
 
 
-def test_a_mismatch_names_the_cycles():
+def test_a_mismatch_names_place_values_and_cycles():
     image = build(NET, columns=16, columns_per_adc=4, mode="in_place")
     channels = image.channels.copy()
     channels.view("u1").reshape(-1)[2] ^= 1  # the third byte of the first bias
@@ -83,8 +85,13 @@ def test_a_mismatch_names_the_cycles():
         executor = run.rtl(NET, image, model)
         assert executor.cycles["pool"] == executor.cycles[image.params.layers[-2].name]
         assert executor.cycles["head"][-1] + 1 == timing.accelerator_cycles(image.params)
-        with pytest.raises(MismatchError, match=f"as in RTL, written in cycles 0 to {stem - 1}$"):
+        with pytest.raises(MismatchError) as caught:
             agreement.agree(NET, images(NET, 2), [executor])
+    assert re.fullmatch(
+        r"stem: out of image 0, channel 0, row \d+, column \d+ must be -?\d+ as in the golden "
+        rf"executor, not -?\d+ as in RTL, written in cycles 0 to {stem - 1}",
+        str(caught.value),
+    )
 
 
 def test_accesses_of_both_modes_and_of_the_paper():

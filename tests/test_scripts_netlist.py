@@ -10,7 +10,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from fpga import yosys
-from hw.preset import PresetCrossbar
+from hw.crossbar import Crossbar
 from hw.requant import Requant
 from hw.tile_params import TileParams
 from scripts import netlist
@@ -119,7 +119,7 @@ def test_tables_lie_in_the_netlist_as_they_are():
 def test_cells_lie_in_the_netlist_as_they_are():
     source = random.Random(3)
     columns = [[source.getrandbits(64), source.getrandbits(64)] for _ in range(5 * 8)]
-    (width, low), (_, high) = block_rams(PresetCrossbar(params=PARAMS, lanes=[columns]))
+    (width, low), (_, high) = block_rams(Crossbar(params=PARAMS, lanes=[columns]))
     assert width == 72
     found = [one | two << 72 for one, two in zip(low, high, strict=True)]
     assert found[: len(columns)] == [one | two << 64 for one, two in columns]

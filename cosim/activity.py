@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the accelerator's counters must count in an image, from the golden executor's maps."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from hw.accelerator_params import AcceleratorParams
+from hw.accesses import accelerator_accesses
+from model import executor, golden
+from model.executor import Maps, Trace
+from model.intnet import Crossbar, IntNet
+
+__all__ = ["activity"]
+
+
+def activity(
+    net: IntNet, params: AcceleratorParams, pixels: npt.NDArray[np.uint8]
+) -> dict[str, int]:
+    """Return the counts of an image by name: `cosim.fast.COUNTERS`.
+
+    A command drives each bit plane of its vector into every crossbar of the layer, and converts all
+    columns of a page of each; a vector has as many commands as the layer has column groups.
+
+    Parameters
+    ----------
+    net : IntNet
+    params : AcceleratorParams
+        Of the network.
+    pixels : numpy.ndarray
+        The image, uint8 [C, H, W].
+    """
+    trace: Trace = {}
+    executor.run(net, pixels[None], trace=trace)
+    maps: Maps = {net.input: pixels[None].astype(np.int64) - 128}
+    entries = {entry.name: entry for entry in params.layers}
+    conversions = active = pages = 0
+    for layer in net.layers:
+        if isinstance(layer, Crossbar):
+            entry = entries[layer.name]
+            vectors = golden.patches(
+                executor.fetch(net, layer, maps), layer.kernel, layer.stride, layer.padding
+            )
+            planes = vectors & ((1 << layer.act_bits) - 1)
+            active += entry.groups * int(np.bitwise_count(planes).sum())
+            sampled = vectors[..., 0].size * entry.groups * entry.crossbars
+            conversions += sampled * layer.act_bits * params.tile.columns
+            pages += sampled
+            if layer.periphery is not None and layer.periphery.second is not None:
+                maps[layer.periphery.second.out] = trace[layer.name]["second"]
+        maps[layer.out] = trace[layer.name]["out"]
+    return {
+        "conversions": conversions,
+        "active_wordlines": active,
+        "sampled_pages": pages,
+        "map_writes": accelerator_accesses(params).writes,
+    }
