@@ -118,9 +118,9 @@ def listing(verdicts: Sequence[Verdict]) -> str:
     return "\n".join(rows)
 
 
-def stored(file: Path = RESULTS) -> list[Verdict]:
+def stored() -> list[Verdict]:
     """Read the verdicts that were stored."""
-    return [Verdict(**each) for each in json.loads(file.read_text(encoding="utf-8"))]
+    return [Verdict(**each) for each in json.loads(RESULTS.read_text(encoding="utf-8"))]
 
 
 def update(verdicts: Sequence[Verdict]) -> None:

@@ -97,7 +97,7 @@ def test_an_update_keeps_what_is_stored_of_other_designs(monkeypatch, tmp_path):
     other = mutate.Verdict("e", "b", "f", "caught", "maps")
     mutate.update([*VERDICTS[:2], other])
     mutate.update(VERDICTS[2:])
-    assert mutate.stored(results) == [other, *VERDICTS[2:]]
+    assert mutate.stored() == [other, *VERDICTS[2:]]
     assert mutate.table([other, *VERDICTS[2:]]) in document.read_text()
 
 
