@@ -4,7 +4,8 @@
 A fault is followed to the registers, memories and ports that its cell leads to, with all that
 these depend on in the same cycle: a SAT solver must say that none of them can differ. Registers
 and memories may hold anything; if that is too much, only what the schedule brings: the entry of
-each layer in turn, with each column group of it; that there is no other is assumed. Both sides begin a cycle alike, so they end it alike: induction.
+each layer in turn, with each column group of it; that there is no other is assumed. Both sides
+begin a cycle alike, so they end it alike: induction.
 """
 
 from __future__ import annotations
