@@ -43,6 +43,8 @@ class Accelerator(wiring.Component):
         sha256 of the integer network, for the host to compare.
     contents : Contents
         What memories hold when the hardware is configured; reset does not bring it back.
+    counter_bits : int
+        Width of the activity counters: fewer bits overflow while one simulates.
 
     Members
     -------
@@ -73,12 +75,18 @@ class Accelerator(wiring.Component):
     """
 
     def __init__(
-        self, *, params: AcceleratorParams, digest: int = 0, contents: Contents | None = None
+        self,
+        *,
+        params: AcceleratorParams,
+        digest: int = 0,
+        contents: Contents | None = None,
+        counter_bits: int = COUNTER_BITS,
     ) -> None:
         self._params = params
+        self._counter_bits = counter_bits
         self._digest = digest
         self._contents = contents or Contents()
-        counter = Out(COUNTER_BITS)
+        counter = Out(counter_bits)
         super().__init__(
             {
                 "start": In(1),
@@ -114,10 +122,13 @@ class Accelerator(wiring.Component):
         m.submodules.fetch = fetch = Fetch(params=params)
         m.submodules.feed = feed = ChannelFeed(params=params, channels=contents.channels)
         m.submodules.tile = tile = Tile(
-            params=params.tile, cells=contents.cells, tables=contents.tables
+            params=params.tile,
+            cells=contents.cells,
+            tables=contents.tables,
+            counter_bits=self._counter_bits,
         )
         m.submodules.writer = writer = Writer(params=params, affines=contents.affines)
-        m.submodules.buffers = buffers = Buffers(params=params)
+        m.submodules.buffers = buffers = Buffers(params=params, counter_bits=self._counter_bits)
         wiring.connect(m, fetch.activations, tile.activations)
         wiring.connect(m, sequencer.commands, tile.commands)
         wiring.connect(m, feed.channels, tile.channels)

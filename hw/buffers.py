@@ -29,6 +29,8 @@ class Buffers(wiring.Component):
     ----------
     params : AcceleratorParams
         Keyword only.
+    counter_bits : int
+        Width of the counter of writes.
 
     Members
     -------
@@ -47,7 +49,7 @@ class Buffers(wiring.Component):
         Words written while not at rest, since reset; the pooled map not counted.
     """
 
-    def __init__(self, *, params: AcceleratorParams) -> None:
+    def __init__(self, *, params: AcceleratorParams, counter_bits: int = COUNTER_BITS) -> None:
         self._params = params
         address = data.ArrayLayout(params.bank_bits, params.banks)
         word = signed(params.shift.bits)
@@ -78,7 +80,7 @@ class Buffers(wiring.Component):
                 "host_we": In(1),
                 "host_wdata": In(word),
                 "host_rdata": Out(word),
-                "map_writes": Out(COUNTER_BITS),
+                "map_writes": Out(counter_bits),
             }
         )
 

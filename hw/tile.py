@@ -70,6 +70,8 @@ class Tile(wiring.Component):
         First contents of the stand-in: `hw.crossbar.Lanes` of each crossbar.
     tables : iterable of int
         First contents of the tables; see `Requant`.
+    counter_bits : int
+        Width of the activity counters.
 
     Members
     -------
@@ -101,6 +103,7 @@ class Tile(wiring.Component):
         analog: bool = False,
         cells: Sequence[Lanes] = (),
         tables: Iterable[int] = (),
+        counter_bits: int = COUNTER_BITS,
     ) -> None:
         self._params = params
         self._analog = analog
@@ -112,9 +115,9 @@ class Tile(wiring.Component):
             "channels": In(stream.Signature(channel_layout(params))),
             "outputs": Out(stream.Signature(output_layout(params))),
             "entries": In(stream.Signature(table_layout(params))),
-            "conversions": Out(COUNTER_BITS),
-            "active_wordlines": Out(COUNTER_BITS),
-            "sampled_pages": Out(COUNTER_BITS),
+            "conversions": Out(counter_bits),
+            "active_wordlines": Out(counter_bits),
+            "sampled_pages": Out(counter_bits),
         }
         if not analog:
             members["program"] = In(stream.Signature(program_layout(params)))

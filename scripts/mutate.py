@@ -20,22 +20,19 @@ from cosim import simulators
 from cosim.runner import BuildError
 from fpga import yosys
 from hw import cli
-from scripts.tables import VERIFICATION, insert
+from scripts.tables import ROOT, VERIFICATION, insert
 
-__all__ = ["SEED", "Verdict", "list_faults", "main", "table"]
+__all__ = ["SEED", "Fault", "Verdict", "list_faults", "listing", "main", "stored", "table"]
 
 PROGRAM = "python -m scripts.mutate"
+RESULTS = ROOT / "docs/results/mutation.json"
 SEED = 1
-OUTCOMES = ("caught", "equivalent", "open", "missed")
+OUTCOMES = ("caught", "invisible", "missed")
 
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
-    """What became of a fault: caught (and by what), equivalent, open or missed.
-
-    Equivalent: proven invisible. Open: not noticed, and not proven invisible either. Missed: not
-    noticed though it can be seen.
-    """
+    """What became of a fault: caught or proven invisible (by what), or missed, which is neither."""
 
     design: str
     block: str
@@ -44,10 +41,35 @@ class Verdict:
     by: str
 
 
+@dataclasses.dataclass(frozen=True)
+class Fault:
+    """A fault of a block, as the command that makes Yosys seed it."""
+
+    block: str
+    command: str
+
+    @property
+    def cell(self) -> str:
+        """Yosys' name of the cell that is faulty."""
+        return self._option("cell")
+
+    @property
+    def text(self) -> str:
+        """What is wrong, for people: how, the bit of the cell's port, the cell."""
+        by = f" by bit {self._option('ctrlbit')}" if "-ctrlbit" in self.command else ""
+        cell = re.sub(r"\$?sound\.v:\d+", "", self.cell.removeprefix("$flatten")).replace("\\", "")
+        port = f"{self._option('port')}[{self._option('portbit')}]"
+        return f"{self._option('mode')}{by}, {port} of {cell}"
+
+    def _option(self, name: str) -> str:
+        found = re.search(rf" -{name} (\S+)", self.command)
+        return found[1] if found else ""
+
+
 def list_faults(
     commands: Sequence[str], folder: Path, count: int, cells: Mapping[str, str]
-) -> list[tuple[str, str]]:
-    """Return ``count`` different faults of each block, with the block; the same each time.
+) -> list[Fault]:
+    """Return ``count`` different faults of each block; the same each time.
 
     Parameters
     ----------
@@ -64,7 +86,7 @@ def list_faults(
     ]
     yosys.run([*commands, *lists], folder)
     return [
-        (block, re.sub(r" -(src|wire|wirebit) \S+", "", line))
+        Fault(block, re.sub(r" -(src|wire|wirebit) \S+", "", line))
         for block in cells
         for line in (folder / f"{block}.txt").read_text(encoding="utf-8").splitlines()
         if line.startswith("mutate ")
@@ -74,18 +96,42 @@ def list_faults(
 def table(verdicts: Sequence[Verdict]) -> str:
     """Return in Markdown how many faults of each block were caught by what."""
     rows = [
-        "| design | block | faults | caught by | invisible | open | missed |",
-        "|---|---|---|---|---|---|---|",
+        "| design | block | faults | caught by | invisible | missed |",
+        "|---|---|---|---|---|---|",
     ]
     for design, block in dict.fromkeys((v.design, v.block) for v in verdicts):
         own = [v for v in verdicts if (v.design, v.block) == (design, block)]
-        by = collections.Counter(v.by for v in own if v.by).most_common()
+        by = collections.Counter(v.by for v in own if v.outcome == "caught").most_common()
         outcomes = collections.Counter(v.outcome for v in own)
         rows.append(
             f"| {design} | {block} | {len(own)} | {', '.join(f'{name} {n}' for name, n in by)} | "
-            f"{outcomes['equivalent']} | {outcomes['open']} | {outcomes['missed']} |"
+            f"{outcomes['invisible']} | {outcomes['missed']} |"
         )
     return "\n".join(rows)
+
+
+def listing(verdicts: Sequence[Verdict]) -> str:
+    """Return in Markdown every fault, with what became of it."""
+    rows = ["| design | block | fault | outcome | by |", "|---|---|---|---|---|"]
+    for v in verdicts:
+        rows.append(f"| {v.design} | {v.block} | `{v.fault}` | {v.outcome} | {v.by} |")
+    return "\n".join(rows)
+
+
+def stored() -> list[Verdict]:
+    """Read the verdicts that were stored."""
+    return [Verdict(**each) for each in json.loads(RESULTS.read_text(encoding="utf-8"))]
+
+
+def update(verdicts: Sequence[Verdict]) -> None:
+    """Store the verdicts, with what is stored of other designs; write the tables of all of them."""
+    designs = {verdict.design for verdict in verdicts}
+    kept = [each for each in stored() if each.design not in designs] if RESULTS.exists() else []
+    every = [*kept, *verdicts]
+    text = json.dumps([dataclasses.asdict(each) for each in every], indent=1, ensure_ascii=False)
+    RESULTS.write_text(text + "\n", encoding="utf-8")
+    insert(VERIFICATION, "mutants", table(every))
+    insert(VERIFICATION, "faults", listing(every))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -101,7 +147,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                         help="simulations at a time")  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print every verdict as JSON")
     parser.add_argument(
-        "--update", action="store_true", help="write the table into docs/verification.md"
+        "--update", action="store_true", help="store the verdicts; write docs/verification.md"
     )
     options = parser.parse_args(arguments)
     reason = simulators.missing("verilator")
@@ -115,7 +161,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{PROGRAM}: {error}", file=sys.stderr)
         return 1
     if options.update:
-        insert(VERIFICATION, "mutants", table(verdicts))
+        update(verdicts)
     tally = collections.Counter(verdict.outcome for verdict in verdicts)
     if options.json:
         print(json.dumps([dataclasses.asdict(verdict) for verdict in verdicts], indent=2))

@@ -66,12 +66,12 @@ def mutants(params: ShiftParams, count: int) -> list[Mutant]:
             "flatten",
             "opt_clean",
         ]
-        faults = [fault for _, fault in list_faults(flat, folder, count, {"module": ""})]
+        faults = list_faults(flat, folder, count, {"module": ""})
         commands = [*flat, "design -save sound"]
         for number, fault in enumerate(faults):
             commands += [
                 "design -load sound",
-                fault,
+                fault.command,
                 f"rename shift_module mutant_{params.name}_{number}",
                 f"write_verilog -noattr {number}.v",
             ]
@@ -80,7 +80,7 @@ def mutants(params: ShiftParams, count: int) -> list[Mutant]:
             Mutant(
                 f"mutant_{params.name}_{number}",
                 params,
-                " ".join(re.sub(r"-module \S+", "", fault).split()[1:]),
+                fault.text,
                 (folder / f"{number}.v").read_text(encoding="utf-8"),
             )
             for number, fault in enumerate(faults)
@@ -133,8 +133,8 @@ def judge(mutant: Mutant, design: Design, folder: Path) -> Verdict:
         test = re.search(r": (\w+): ", str(error))
         by = test[1] if test else "crash"
         return Verdict("shift module", mutant.params.name, mutant.fault, "caught", by)
-    outcome = "equivalent" if equivalent(mutant) else "missed"
-    return Verdict("shift module", mutant.params.name, mutant.fault, outcome, "")
+    outcome, by = ("invisible", "SAT, induction") if equivalent(mutant) else ("missed", "")
+    return Verdict("shift module", mutant.params.name, mutant.fault, outcome, by)
 
 
 def check(*, count: int = 40, jobs: int = 2) -> list[Verdict]:
