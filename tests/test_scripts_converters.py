@@ -32,7 +32,7 @@ def test_it_was_measured_with_the_zoos_network():
 
 
 def test_each_figure_is_the_golden_executors():
-    net, data = intnets.small("residual"), synthetic(train=8, test=40, image_size=8)
+    net, data = intnets.small("residual"), synthetic(train=8, test=40, image_size=4)
     (found,) = converters.measure(net, data, shapes=[(8, 1)])
     assert (found["rows"], found["cell_bits"], found["full"]) == (8, 1, 8)
     images, labels = data.test_images.numpy(), data.test_labels.numpy()
