@@ -21,7 +21,7 @@ from torch import distributed, nn
 from torch.nn import functional
 
 from hw.params import ParameterError
-from model import checkpoint, parallel, state, train
+from model import checkpoint, parallel, state, step, train
 from model.data import synthetic
 from model.parallel import (
     GlobalBatchNorm2d,
@@ -60,7 +60,7 @@ def step_losses(recipe, out, world):
 
     out.mkdir(exist_ok=True)
     # The name that the loop looks up: the loop itself runs as it stands.
-    with mock.patch.object(train, "functional", types.SimpleNamespace(cross_entropy=recorded)):
+    with mock.patch.object(step, "functional", types.SimpleNamespace(cross_entropy=recorded)):
         final = train.train(recipe, small(), out, world=world)
     return mean_over(world, torch.stack(seen)).tolist(), final
 
