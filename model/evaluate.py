@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from rich.console import Console
+from rich.progress import track
 from torch import nn
 
 from hw import cli
@@ -27,6 +29,8 @@ __all__ = ["accuracy", "integer_accuracy", "load_network", "main"]
 PROGRAM = "python -m model.evaluate"
 FINAL = "model.safetensors"
 RANGE_IMAGES = 100
+_BATCH = 512
+"""Images between two looks at the progress."""
 CROSSBARS = {
     "array_rows": (4096, "wordlines of a crossbar"),
     "cell_bits": (8, "bits of a cell"),
@@ -104,8 +108,16 @@ def _check_channels(name: str, values: object) -> None:
 
 def integer_accuracy(net: IntNet, dataset: Dataset) -> float:
     """Share of the test images that an integer network classifies correctly, 0…1."""
-    found = fast_executor.run(net, dataset.test_images.numpy()).argmax(1)
-    return float((found == dataset.test_labels.numpy()).mean())
+    right = 0
+    parts = zip(dataset.test_images.split(_BATCH), dataset.test_labels.split(_BATCH), strict=True)
+    total = -(-len(dataset.test_images) // _BATCH)
+    bar = Console(stderr=True)
+    for images, labels in track(
+        parts, "classify", total, console=bar, transient=True, disable=not bar.is_terminal
+    ):
+        found = fast_executor.run(net, images.numpy()).argmax(1)
+        right += int((found == labels.numpy()).sum())
+    return right / len(dataset.test_images)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

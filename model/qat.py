@@ -130,11 +130,10 @@ def check(recipe: Recipe, world: World) -> None:
     ParameterError
     """
     recipe.scheme()
-    if (recipe.quantize == "none") != (recipe.start == ""):
-        raise ParameterError(
-            f"a run for integers, and no other, must begin from a checkpoint (--from), "
-            f"not {recipe.quantize!r} from {recipe.start or 'none'!r:.80}"
-        )
+    if recipe.quantize != "none" and not recipe.start:
+        raise ParameterError(f"--quantize {recipe.quantize} must go on from a checkpoint: --from")
+    if recipe.quantize == "none" and recipe.start:
+        raise ParameterError("a run that goes on from a checkpoint must be one for integers")
     if recipe.quantize == "none":
         for name in ("adc_bits", "stream_bits", "distil", "freeze"):
             value, default = getattr(recipe, name), getattr(Recipe, name)
