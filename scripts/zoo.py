@@ -104,8 +104,8 @@ def card(row: Mapping[str, Any], recipe: Mapping[str, Any], sha256: str, what: s
 The learning curve is `docs/results/{name}.svg`. On a CPU the same command gives the same weights
 with the same PyTorch on the same kind of processor; elsewhere roundings differ, and so do the last
 digits of the accuracy. It was one run, and these are the averaged weights after its last epoch: no
-epoch and no seed was selected. The recipe's defaults were, by short runs compared on the test
-images.
+epoch and no seed was selected. The recipe was, by other runs compared on the test images
+(`docs/training.md`).
 
 | recipe | |
 |---|---|
