@@ -160,7 +160,7 @@ def _activity(library: Path, case: Case, number: int) -> list[dict[str, int]]:
         look = functools.partial(_append, counted, model)
         agreement.agree(case.net, case.pixels, [rtl(case.net, case.image, model, advance=look)])
     with fast.Model(library, case.image) as model:  # counts words from 0 on: they do not overflow
-        check_in_one_go(case.net, case.image, model, case.pixels[-1])
+        check_in_one_go(case.net, case.image, model, case.pixels[-1], counter_bits=COUNTER_BITS)
         _append(counted, model)
     return counted
 
