@@ -65,6 +65,7 @@ def crossbar_sum(
     steps: tuple[torch.Tensor, torch.Tensor],
     act_bits: int,
     weight_bits: int,
+    zero_point: int,
     array: ArrayShape,
     stride: int = 1,
 ) -> torch.Tensor:
@@ -75,13 +76,12 @@ def crossbar_sum(
     inputs : torch.Tensor
         float32 [B, I, H, W], on a grid of ``act_bits``.
     weights : torch.Tensor
-        float32 [O, I, k, k], on a grid of ``weight_bits``; the cells hold their integers with
-        2^(weight_bits−1) added.
+        float32 [O, I, k, k], on a grid; the cells hold their integers with ``zero_point`` added.
     bias : torch.Tensor
         [O], multiples of the product of the steps, no larger than 2^23 of them.
     steps : tuple of torch.Tensor
         Powers of two, of the inputs' grid and of the weights': [] and [1] or [O].
-    act_bits, weight_bits : int
+    act_bits, weight_bits, zero_point : int
     array : ArrayShape
     stride : int
 
@@ -92,8 +92,9 @@ def crossbar_sum(
         layers float64.
     """
     rows = weights[0].numel()
+    largest = max(zero_point, (1 << weight_bits) - 1 - zero_point)
     # Saturating converters may take from the positive planes alone.
-    largest = 1 << (weight_bits - 1) if array.lossless else 3 << (weight_bits - 1)
+    largest += 0 if array.lossless else 1 << weight_bits
     if (rows << (act_bits - 1)) * largest > _FLOAT32_EXACT // 2:
         inputs, weights = inputs.double(), weights.double()
         bias = None if bias is None else bias.double()
@@ -104,7 +105,7 @@ def crossbar_sum(
         input_step, weight_step = steps
         q = _rows(inputs, weights.shape[2], stride) / input_step
         codes = weights.permute(0, 2, 3, 1).flatten(1) / weight_step[:, None]
-        lost = _clipped(q, codes + (1 << (weight_bits - 1)), act_bits, weight_bits, array)
+        lost = _clipped(q, codes + zero_point, act_bits, weight_bits, array)
         lost = lost.view(len(found), *found.shape[2:], -1).permute(0, 3, 1, 2)
         lost = lost * (input_step * weight_step)[:, None, None]
     return found - lost

@@ -76,7 +76,7 @@ def export(network: QuantNetwork, name: str) -> IntNet:
             Crossbar(
                 name="head", operands=(Operand(POOLED),), out=LOGITS, kernel=1, stride=1, padding=0,
                 act_bits=head.BITS,
-                **_cells(weight[:, :, None, None], bias, head.BITS, head.zero_point),
+                **_cells(weight[:, :, None, None], bias, head.BITS, int(head.zero_point)),
             )
         )  # fmt: skip
         maps[POOLED] = Map(
@@ -127,7 +127,7 @@ def _crossbar(layer: QuantCrossbar) -> Crossbar:
         stride=conv.stride,
         padding=conv.padding,
         act_bits=conv.source.bits,
-        **_cells(weight, bias, conv.weight_bits, conv.zero_point),
+        **_cells(weight, bias, conv.weight_bits, int(conv.zero_point)),
         periphery=Periphery(
             k=k.numpy().astype(np.int8),
             table=layer.table,

@@ -23,18 +23,18 @@ from model.evaluate import load_network
 from model.parallel import World
 from model.psp import PSP, SP
 from model.quant_network import QuantNetwork
-from model.quantise import QuantIsotropic, calibrate, quantise
+from model.quantise import calibrate, quantise
 from model.recipe import Recipe
 from model.rescale import absorb, orient, rescale
-from model.spread import spread
 from model.state import Prepare
+from model.zero_point import fit_zero_points
 
 __all__ = ["DEFAULTS", "TAKEN", "begin", "check", "recipe_from"]
 
 IMAGES = 512
 """Training images that choose the exponents: evenly spaced, since folders are sorted by class."""
 ORIENTED = 64
-"""Those of them that choose signs, and move codes."""
+"""Those of them that choose signs and zero points."""
 
 DEFAULTS = {"epochs": 6, "rate": 0.0002, "matrix_rate": 0.0004, "distil": 0.9}
 """The tested recipe, where it differs from that of a float run."""
@@ -115,8 +115,8 @@ def begin(file: Path, recipe: Recipe, dataset: Dataset) -> tuple[Recipe, Prepare
             twin.load_state_dict(network.state_dict())
         else:
             calibrate(twin, network, images)
-        if isinstance(twin, QuantIsotropic) and not scheme.array.lossless:
-            spread(twin, images[:: -(-len(images) // ORIENTED)])
+        if not scheme.array.lossless:
+            fit_zero_points(twin, images[:: -(-len(images) // ORIENTED)])
         return twin
 
     return dataclasses.replace(recipe, start=start, precision="float32"), prepare, teacher

@@ -43,6 +43,7 @@ class QuantConv(nn.Module):
     """
 
     weight_exponent: torch.Tensor
+    zero_point: torch.Tensor
 
     def __init__(
         self, conv: nn.Conv2d, source: Grid, *, rounds: bool, weight_bits: int,
@@ -59,6 +60,7 @@ class QuantConv(nn.Module):
         self.bias = None if bias is None else nn.Parameter(bias)
         exponents = torch.zeros(len(conv.weight) if per_channel else 1, dtype=torch.int32)
         self.register_buffer("weight_exponent", exponents)
+        self.register_buffer("zero_point", _half(weight_bits))
         # In tuples: they belong to one module each, and others look at them.
         self._grids, self._tables = (source,), (table,)
 
@@ -66,11 +68,6 @@ class QuantConv(nn.Module):
     def source(self) -> Grid:
         """The grid on which it fetches."""
         return self._grids[0]
-
-    @property
-    def zero_point(self) -> int:
-        """Z: what the cells hold for a weight of 0."""
-        return 1 << (self.weight_bits - 1)
 
     @property
     def unit(self) -> torch.Tensor:
@@ -94,9 +91,8 @@ class QuantConv(nn.Module):
 
     def rounded(self) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Return weights and bias on their grids."""
-        half = 1 << (self.weight_bits - 1)
         step = two_to(self.weight_exponent)[:, None, None, None]
-        weight = to_grid(self.weight, step, -half, half - 1)
+        weight = _rounded_weights(self.weight, step, self.weight_bits, int(self.zero_point))
         bias: torch.Tensor | None = self.bias
         if bias is not None and self._tables[0]:
             bias = bias - self._tables[0].threshold
@@ -116,8 +112,8 @@ class QuantConv(nn.Module):
             x = functional.pad(x, (self.padding,) * 4)
         return crossbar_sum(
             x, *self.rounded(), steps=(self.source.step, two_to(self.weight_exponent)),
-            act_bits=self.source.bits, weight_bits=self.weight_bits, array=self.array,
-            stride=self.stride,
+            act_bits=self.source.bits, weight_bits=self.weight_bits,
+            zero_point=int(self.zero_point), array=self.array, stride=self.stride,
         )  # fmt: skip
 
 
@@ -134,10 +130,10 @@ class QuantHead(nn.Module):
     array : ArrayShape
     """
 
-    BITS = 8
-    zero_point = 1 << (BITS - 1)
+    BITS = weight_bits = 8
 
     weight_exponent: torch.Tensor
+    zero_point: torch.Tensor
 
     def __init__(self, linear: nn.Linear, pixels: int, source: Grid, array: ArrayShape) -> None:
         super().__init__()
@@ -148,6 +144,7 @@ class QuantHead(nn.Module):
         self.bias = nn.Parameter(linear.bias.detach().clone())
         self.pool = Grid(self.BITS)
         self.register_buffer("weight_exponent", torch.zeros(1, dtype=torch.int32))
+        self.register_buffer("zero_point", _half(self.BITS))
         self._grids = (source,)
 
     @property
@@ -179,8 +176,8 @@ class QuantHead(nn.Module):
 
     def rounded(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Return weights and bias on their grids."""
-        half = self.zero_point
-        weight = to_grid(self.weight, two_to(self.weight_exponent), -half, half - 1)
+        step = two_to(self.weight_exponent)
+        weight = _rounded_weights(self.weight, step, self.BITS, int(self.zero_point))
         return weight, _rounded_bias(self.bias, self.unit)
 
     def integers(self) -> tuple[torch.Tensor, torch.Tensor]:
@@ -195,9 +192,20 @@ class QuantHead(nn.Module):
         logits = crossbar_sum(
             pooled[:, :, None, None], weight[:, :, None, None], bias,
             steps=(self.pool.step, two_to(self.weight_exponent)), act_bits=self.BITS,
-            weight_bits=self.BITS, array=self.array,
+            weight_bits=self.BITS, zero_point=int(self.zero_point), array=self.array,
         )  # fmt: skip
         return logits[:, :, 0, 0].float()
+
+
+def _half(bits: int) -> torch.Tensor:
+    return torch.tensor(1 << (bits - 1), dtype=torch.int16)
+
+
+def _rounded_weights(
+    weight: torch.Tensor, step: torch.Tensor, bits: int, zero_point: int
+) -> torch.Tensor:
+    """Round to what cells of ``bits`` hold, of which ``zero_point`` stands for 0."""
+    return to_grid(weight, step, -zero_point, (1 << bits) - 1 - zero_point)
 
 
 def _rounded_bias(bias: torch.Tensor, unit: torch.Tensor) -> torch.Tensor:

@@ -3,15 +3,16 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import nn
+from torch.nn import functional
 
 from model.gelu_table import gelu_table
-from model.quant import Grid, best_exponents, search
+from model.quant import Grid, best_exponents
 
 __all__ = ["TableGELU"]
 
@@ -69,30 +70,32 @@ class TableGELU(nn.Module):
         """What is taken from the results."""
         return self.act_zero * self.act.step
 
-    def fit(self, pre: torch.Tensor, act: torch.Tensor) -> None:
-        """Choose both grids for values like these, and compute the table."""
-        for grid, values in ((self.pre, pre), (self.act, act)):
-            # Of a grid of one bit more, the upper half.
-            above = values.clamp_min(0.0)[None]
-            grid.exponent.copy_(best_exponents(above, grid.bits + 1)[0])
-        self.tabulate()
-
-    def search(self, loss: Callable[[], float]) -> None:
-        """Move each grid's exponent a little, if that is better.
+    def fit(self, sums: torch.Tensor) -> None:
+        """Choose both grids by the squared error of what becomes of sums like these.
 
         Parameters
         ----------
-        loss : callable
-            Measures the network as it is.
+        sums : torch.Tensor
+            float32 [N], of the float network. What a twin that is not calibrated yet makes of
+            other grids is no judge of them: it prefers ones that are far too coarse.
         """
-        for grid in (self.pre, self.act):
-            exponent = int(grid.exponent)
+        wanted = functional.gelu(sums)
+        finest = [
+            # Of a grid of one bit more, the upper half.
+            int(best_exponents(values.clamp_min(0.0)[None], grid.bits + 1)) - 1
+            for grid, values in ((self.pre, sums), (self.act, wanted))
+        ]
+        errors = {}
+        for exponents in itertools.product(*(range(least, least + 4) for least in finest)):
+            self._place(*exponents)
+            found = self((sums - self.threshold)[None, :, None, None]).flatten() + self.lowered
+            errors[exponents] = float((found - wanted).square().mean())
+        self._place(*min(errors, key=errors.__getitem__))
 
-            def place(exponent: int, grid: Grid = grid) -> None:
-                grid.exponent.fill_(exponent)
-                self.tabulate()
-
-            search(place, range(exponent - 1, exponent + 3), loss)
+    def _place(self, pre: int, act: int) -> None:
+        self.pre.exponent.fill_(pre)
+        self.act.exponent.fill_(act)
+        self.tabulate()
 
     def tabulate(self) -> None:
         """Choose the zeros for the grids as they are, and compute the table."""

@@ -36,8 +36,6 @@ _KEPT = 1 << 14
 """Values kept of each observed tensor."""
 _BATCH = 64
 _MAX_ZERO = 128
-_ROUNDS = 2
-"""How often the layers' exponents are gone through."""
 _SEARCHED = 128
 """Images on which exponents are compared."""
 
@@ -144,7 +142,7 @@ class QuantIsotropic(QuantNetwork):
         ]
         mixes = dict(self.mixes())
         for name, (_, gelu, _) in mixes.items():
-            gelu.fit(seen[f"{name}.0"], seen[f"{name}.1"])
+            gelu.fit(seen[f"{name}.0"])
         pooled = features.mean((2, 3), dtype=torch.float64)
 
         def fitted_loss() -> float:
@@ -157,12 +155,8 @@ class QuantIsotropic(QuantNetwork):
             return loss()
 
         self.stream.fit([seen[name] for name in writers], fitted_loss)
-        for _ in range(_ROUNDS):
-            for _, gelu, _ in mixes.values():
-                gelu.search(fitted_loss)
-            fitted_loss()
-            self._correct_biases(means, loss)
         fitted_loss()
+        self._correct_biases(means, loss)
 
     def _correct_biases(self, means: Seen, loss: Callable[[], float]) -> None:
         """Give every sum the mean that it has in the float network, layer after layer.

@@ -94,7 +94,7 @@ def test_crossbar_sum_is_golden(adc_bits, kernel, stride):
     w = source.integers(-128, 128, (7, 20, kernel, kernel))
     found = crossbar_sum(
         torch.from_numpy(q).float(), torch.from_numpy(w).float(), act_bits=8, weight_bits=8,
-        array=ArrayShape(rows=16, adc_bits=adc_bits), stride=stride, steps=UNITS,
+        zero_point=128, array=ArrayShape(rows=16, adc_bits=adc_bits), stride=stride, steps=UNITS,
     )  # fmt: skip
     rows = golden.patches(q, kernel, stride, 0)
     expected = golden.accumulate(
@@ -111,7 +111,7 @@ def test_gradients_of_a_saturating_crossbar_are_the_convolutions():
         q = torch.randint(-8, 8, (2, 20, 3, 3)).float().requires_grad_()
         w = torch.randint(-8, 8, (5, 20, 1, 1)).float().requires_grad_()
         array = ArrayShape(rows=16, adc_bits=adc_bits)
-        found = crossbar_sum(q, w, steps=UNITS, act_bits=4, weight_bits=4, array=array)
+        found = crossbar_sum(q, w, steps=UNITS, act_bits=4, weight_bits=4, zero_point=8, array=array)
         found.square().sum().backward()
         grads.append(q.grad)
     assert not torch.equal(*grads)  # the outer derivative sees what was clipped
