@@ -1,12 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Choose what the cells hold for a weight of 0, such that saturating converters lose little.
 
-Most weights are small, so with 128 as zero of 8 bits the cells of the top digit, two bits wide, hold
-1 or 2: the column that counts most is as full as any. With 80 or so they hold 0 or 1; what no longer
-fits is clipped, but large weights are rare. The periphery takes Z·ΣQ away in any case, so this costs
-nothing.
-
-What is then lost on average goes into the biases.
+Most weights are small. With 128 as the zero of 8 bits, the cells of the top digit, two bits wide,
+hold 1 or 2, so that the columns that count most are as full as any; with 80 or so they hold 0 or 1.
+Weights that no longer fit are clipped, but large ones are rare. The periphery takes Z·ΣQ away in
+any case, so this costs nothing. What is then lost on average goes into the biases.
 """
 
 from __future__ import annotations
@@ -22,7 +20,7 @@ from model.quant_network import QuantNetwork
 __all__ = ["fit_zero_points"]
 
 _STEPS = 32
-"""Zero points that are tried: half of the codes and what is below, so many to the half."""
+"""Of half of all codes; zero points from a quarter of it up are tried."""
 
 
 @torch.no_grad()
@@ -42,6 +40,7 @@ def fit_zero_points(twin: QuantNetwork, images: torch.Tensor) -> None:
     ]
     for layer in layers:
         layer.array = dataclasses.replace(array, adc_bits=16)
+        layer.zero_point.fill_(1 << (layer.weight_bits - 1))
     inputs, wanted = {}, {}
 
     def keep(layer: Any, taken: Any, out: torch.Tensor) -> None:
