@@ -7,7 +7,9 @@ import pytest
 
 from cosim import fast
 from cosim.design import emit_block
+from cosim.properties_control import small_accelerator
 from hw.params import ShiftParams
+from hw.sequencer import entry_layout
 from hw.shift import ShiftModule
 from scripts import mutate, mutate_accelerator, mutate_invisible, mutate_shift
 from scripts.tables import VERIFICATION
@@ -145,6 +147,43 @@ def test_a_bit_below_the_threshold_is_proven_invisible_and_one_of_the_threshold_
     unseen, seen = (mutate.Fault("b", f"{command} {bit}") for bit in (1, 2))
     proven = mutate_invisible.prove(NETLIST, [unseen, seen])
     assert proven == {unseen: "SAT, any state"}
+
+
+def test_what_a_fault_does_to_a_register_that_is_held_counts():
+    params = small_accelerator(ShiftParams(height=2, width=2, bits=6))
+    entry, group = entry_layout(params).size, params.tile.page_bits
+    netlist = rf"""
+module \mutated
+  wire input 1 \clk
+  wire width {entry} \sequencer.entry
+  wire width {group} \sequencer.group
+  wire width {group} \next
+  cell $not \count
+    parameter \A_SIGNED 0
+    parameter \A_WIDTH {group}
+    parameter \Y_WIDTH {group}
+    connect \A \sequencer.group
+    connect \Y \next
+  end
+  cell $dff \register
+    parameter \CLK_POLARITY 1
+    parameter \WIDTH {group}
+    connect \CLK \clk
+    connect \D \next
+    connect \Q \sequencer.group
+  end
+end
+"""
+    fault = mutate.Fault("b", "mutate -mode inv -module mutated -cell count -port Y -portbit 0")
+    assert mutate_invisible.prove(netlist, [fault], params) == {}
+
+
+def test_clocks_have_no_faults(tmp_path):
+    text = "module m(input c, input d, output reg q); always @(posedge c) q <= d; endmodule"
+    (tmp_path / "m.v").write_text(text)
+    faults = mutate.list_faults(["read_verilog m.v", "proc"], tmp_path, 100, {"all": "m/c:*"})
+    assert faults
+    assert not [fault for fault in faults if "CLK" in fault.text]
 
 
 @pytest.mark.slow  # builds an accelerator
