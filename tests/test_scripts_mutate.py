@@ -11,7 +11,7 @@ from cosim.properties_control import small_accelerator
 from hw.params import ShiftParams
 from hw.sequencer import entry_layout
 from hw.shift import ShiftModule
-from scripts import mutate, mutate_accelerator, mutate_invisible, mutate_shift
+from scripts import mutate, mutate_accelerator, mutate_invisible, mutate_networks, mutate_shift
 from scripts.tables import VERIFICATION
 
 PARAMS = ShiftParams(height=6, width=4, bits=2)
@@ -188,7 +188,7 @@ def test_clocks_have_no_faults(tmp_path):
 
 @pytest.mark.slow  # builds an accelerator
 def test_faults_of_the_accelerator_are_noticed_and_none_where_none_is():
-    _, cases = next(iter(mutate_accelerator.DESIGNS.items()))
+    _, cases = next(iter(mutate_networks.DESIGNS.items()))
     networks = cases()
     made = mutate_accelerator.mutated(networks[0].image.params, 1)
     assert [fault.block for fault in made.faults] == list(mutate_accelerator.BLOCKS)
@@ -206,7 +206,7 @@ def test_faults_of_the_accelerator_are_noticed_and_none_where_none_is():
 def test_the_accelerators_verdicts_are_those_stored():
     found = mutate_accelerator.check()
     assert len(found) == 126
-    assert found == [v for v in mutate.stored() if v.design in mutate_accelerator.DESIGNS]
+    assert found == [v for v in mutate.stored() if v.design in mutate_networks.DESIGNS]
 
 
 @pytest.mark.slow  # a minute: builds and runs 42 faulty modules
