@@ -19,7 +19,7 @@ from hw.params import address_bits
 from hw.requant import channel_layout
 from hw.tile import command_layout
 
-__all__ = ["ChannelFeed", "Sequencer", "entry_layout", "entry_of", "slot_layout"]
+__all__ = ["ChannelFeed", "Sequencer", "entry_layout", "entry_of", "load_slots", "slot_layout"]
 
 
 def entry_layout(params: AcceleratorParams) -> data.StructLayout:
@@ -217,6 +217,17 @@ def slot_layout(params: AcceleratorParams, content: data.StructLayout) -> data.S
     return data.StructLayout({"content": content, "slot": address_bits(params.slots)})
 
 
+def load_slots(m: Module, memory: Memory, load: stream.Interface) -> None:
+    """Let a stream of `slot_layout`, always ready, write a memory."""
+    write = memory.write_port()
+    m.d.comb += [
+        load.ready.eq(1),
+        write.addr.eq(load.payload.slot),
+        write.data.eq(load.payload.content),
+        write.en.eq(load.valid),
+    ]
+
+
 class ChannelFeed(wiring.Component):
     """Holds the parameters of all channels, and gives the tile those of a layer again and again.
 
@@ -259,7 +270,8 @@ class ChannelFeed(wiring.Component):
         word = channel_layout(self._params.tile)
         memory = Memory(shape=word, depth=max(2, self._params.slots), init=self._channels)
         m.submodules.memory = memory
-        write, read = memory.write_port(), memory.read_port()
+        load_slots(m, memory, self.load)
+        read = memory.read_port()
         slot = Signal(address_bits(self._params.slots))
         after = Signal.like(slot)
         # The word after the one that is taken is read in the same cycle.
@@ -269,10 +281,6 @@ class ChannelFeed(wiring.Component):
             read.en.eq(1),
             self.channels.valid.eq(1),
             self.channels.payload.eq(read.data),
-            self.load.ready.eq(1),
-            write.addr.eq(self.load.payload.slot),
-            write.data.eq(self.load.payload.content),
-            write.en.eq(self.load.valid),
         ]
         m.d.sync += slot.eq(read.addr)
         with m.If(self.begin):

@@ -18,7 +18,7 @@ from hw.accelerator_params import AcceleratorParams
 from hw.params import Direction, address_bits
 from hw.pixels import PixelCounter
 from hw.requant import output_layout, round_shift, saturate, scale
-from hw.sequencer import entry_layout, slot_layout
+from hw.sequencer import entry_layout, load_slots, slot_layout
 from hw.shift import ShiftedReader
 from hw.tile_params import ACC_BITS
 from hw.timing import WRITE_LATENCY
@@ -206,16 +206,13 @@ class Writer(wiring.Component):
         params = self._params
         memory = Memory(shape=affine_layout(), depth=max(2, params.slots), init=self._affines)
         m.submodules.affines = memory
-        write, read = memory.write_port(), memory.read_port()
+        load_slots(m, memory, self.load)
+        read = memory.read_port()
         moved = Signal(signed(params.tile.stream_bits + 9), reset_less=True)
         fraction_bits = Signal(4, reset_less=True)
         value = Signal(signed(params.tile.stream_bits), reset_less=True)
         narrowed = saturate(m, round_shift(m, moved, fraction_bits), params.tile.stream_bits)
         m.d.comb += [
-            self.load.ready.eq(1),
-            write.addr.eq(self.load.payload.slot),
-            write.data.eq(self.load.payload.content),
-            write.en.eq(self.load.valid),
             read.addr.eq(self.entry.first_slot + place[1].output),
             read.en.eq(1),
             self.second.valid.eq(place[4].valid & self.entry.doubles),
