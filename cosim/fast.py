@@ -208,11 +208,14 @@ class Model:
     def put_image(self, pixels: npt.NDArray[np.uint8]) -> None:
         """Write an image, uint8 [C, H, W], where the stem reads it."""
         params = self._params
-        values = patches(params, pixels).astype(np.int64) & ((1 << params.shift.bits) - 1)
-        buffer = params.layers[0].operands[0].buffer
-        for bank, channels in self._banks(len(values)):
-            words = np.ascontiguousarray(values[channels], np.uint32)
-            self._access("map_write", buffer, bank, self._addresses[: len(words)], words)
+        self.put_map(params.layers[0].operands[0].buffer, patches(params, pixels))
+
+    def put_map(self, buffer: int, values: npt.NDArray[np.signedinteger]) -> None:
+        """Write a buffer, [C, H, W], or its first channels."""
+        words = (values.astype(np.int64) & ((1 << self._params.shift.bits) - 1)).astype(np.uint32)
+        for bank, channels in self._banks(len(words)):
+            part = np.ascontiguousarray(words[channels])
+            self._access("map_write", buffer, bank, self._addresses[: len(part)], part)
 
     def get_map(self, buffer: int) -> npt.NDArray[np.int64]:
         """Read a buffer, [C, H, W]; the pooled map is [C, 1, 1]."""

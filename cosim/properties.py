@@ -7,12 +7,7 @@ To add a proof, write a harness (``cosim.properties_shift`` says what that is) a
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable
-from typing import Any
-
-from amaranth.lib import wiring
-
+from cosim.proof import Cover, Fault, Proof
 from cosim.properties_array import ArrayEqualsReader, ReaderContent
 from cosim.properties_control import ControlAddresses
 from cosim.properties_requant import RequantSteps
@@ -23,91 +18,18 @@ from hw.params import ArrayParams, ShiftParams
 from hw.tile_params import TileParams
 from hw.timing import array_cycles, axis_cycles, shift_cycles
 
-__all__ = ["PROOFS", "Cover", "Fault", "Proof"]
-
-Params = ShiftParams | ArrayParams | TileParams
-"""What a harness is made from; each has a name."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Fault:
-    """A net of the hardware, by its name below the harness, and what drives it instead.
-
-    The value is a Yosys signal expression: constants and parts of nets, joined by commas.
-    """
-
-    net: str
-    value: str
-
-    def __str__(self) -> str:
-        return f"{self.net} = {self.value}"
-
-
-@dataclasses.dataclass(frozen=True)
-class Cover:
-    """Where the covers of a harness must be reached, so that no proof holds of nothing.
-
-    Parameters
-    ----------
-    params : ShiftParams, ArrayParams or TileParams
-        Shape of the instance; smaller than the proof's own where that would take minutes.
-    first, last : int
-        Cycles in which to look.
-    pins : tuple of Fault
-        Inputs that are held, to shorten the search. It can only make covers harder to reach.
-    """
-
-    params: Params
-    first: int
-    last: int
-    pins: tuple[Fault, ...] = ()
-
-
-@dataclasses.dataclass(frozen=True)
-class Proof:
-    """A claim about a harness, with the fault that must refute it.
-
-    Parameters
-    ----------
-    name : str
-        Unique; ends in the shape.
-    claim : str
-        What is proven, in words.
-    harness : callable
-        Makes the harness from ``params``.
-    params : ShiftParams, ArrayParams or TileParams
-        Shape of the hardware; for the accelerator's control, that of its maps.
-    depth : int
-        Without bound: the k of k-induction. Bounded: the cycle from reset that is looked at.
-    bounded : bool
-        One look at cycle ``depth``, instead of an induction.
-    fault : Fault
-        The negative control.
-    cover : Cover
-        What guards against a vacuous proof.
-    quick : bool
-        Also runs with ``--quick``.
-    """
-
-    name: str
-    claim: str
-    harness: Callable[[Any], wiring.Component]
-    params: Params
-    depth: int
-    fault: Fault
-    cover: Cover
-    bounded: bool = False
-    quick: bool = False
-
-    @property
-    def method(self) -> str:
-        """How it is proven."""
-        return f"BMC depth {self.depth}" if self.bounded else f"{self.depth}-induction"
+__all__ = ["PROOFS"]
 
 
 def _shape(height: int, width: int, bits: int) -> ShiftParams:
     return ShiftParams(height=height, width=width, bits=bits)
 
+
+# Faults that many proofs must find: no row or column wraps to a boundary; no 0 is shifted in; a
+# wrong direction.
+_WRAPS = Fault("dut.walk.wraps", "0")
+_NO_ZERO = Fault("dut.mem_wdata", "dut.mem_rdata")
+_CODE = Fault("dut.walk.direction", "dut.direction[2:1],0")
 
 # One channel after another, begun from reset: a whole run is then a matter of directions only.
 _RUNNING = (Fault("start", "1"), Fault("rst", "0"))
@@ -148,12 +70,7 @@ def _protocol(params: ShiftParams, fault: Fault, *, quick: bool = False) -> Proo
 def _run(height: int, width: int) -> Proof:
     params = _shape(height, width, 1)
     cycles = shift_cycles(params)
-    # Faults take turns: a row or a column that never wraps to a boundary, a wrong direction.
-    faults = (
-        Fault("dut.walk.wraps", "0"),
-        Fault("dut.mem_wdata", "dut.mem_rdata"),
-        Fault("dut.walk.direction", "dut.direction[2:1],0"),
-    )
+    faults = _WRAPS, _NO_ZERO, _CODE  # in turn
     return Proof(
         name=f"shift-run-{params.name}",
         claim="one whole channel from reset: shifted, done once, in H·W + 2 cycles",
@@ -223,7 +140,11 @@ def _packet(params: ShiftParams, *, pauses: int) -> Proof:
 
 
 def _product(fault: Fault, *, quick: bool = False, **sizes: int) -> Proof:
-    params = TileParams(pages=2, tables=1, **sizes)
+    """Two of everything, unless told otherwise."""
+    usual = dict.fromkeys(
+        ("rows", "columns", "columns_per_adc", "cell_bits", "weight_bits", "act_bits"), 2
+    )
+    params = TileParams(pages=2, tables=1, **usual | sizes)
     cycles = product_cycles(params)
     return Proof(
         name=f"shift-add-{params.name}",
@@ -271,9 +192,6 @@ _SMALL_TILE = TileParams(
     rows=4, columns=4, columns_per_adc=2, weight_bits=4, act_bits=4, stream_bits=4, pages=2,
     tables=2,
 )  # fmt: skip
-_WRAPS = Fault("dut.walk.wraps", "0")
-_NO_ZERO = Fault("dut.mem_wdata", "dut.mem_rdata")
-_CODE = Fault("dut.walk.direction", "dut.direction[2:1],0")
 
 PROOFS: tuple[Proof, ...] = (
     _content(_shape(16, 16, 8), _NO_ZERO, quick=True),
@@ -297,36 +215,9 @@ PROOFS: tuple[Proof, ...] = (
     _stream(_shape(7, 14, 8), Fault("dut.s_axis_tlast", "1")),
     _stream(_shape(6, 10, 8), Fault("dut.m_axis_tready", "1"), quick=True),
     _packet(_shape(2, 3, 1), pauses=2),
-    _product(
-        Fault("dut.before", "0" * 7),
-        rows=2,
-        columns=2,
-        cell_bits=2,
-        weight_bits=2,
-        act_bits=2,
-        columns_per_adc=2,
-        crossbars=2,
-        quick=True,
-    ),
-    _product(
-        Fault("dut.addend", "dut.operand"),
-        rows=2,
-        columns=2,
-        cell_bits=2,
-        weight_bits=2,
-        act_bits=2,
-        columns_per_adc=2,
-        passes=2,
-    ),
-    _product(
-        Fault("dut.old_0", "0" * 8),
-        rows=2,
-        columns=4,
-        cell_bits=2,
-        weight_bits=4,
-        act_bits=3,
-        columns_per_adc=2,
-    ),
+    _product(Fault("dut.before", "0" * 7), crossbars=2, quick=True),
+    _product(Fault("dut.addend", "dut.operand"), passes=2),
+    _product(Fault("dut.old_0", "0" * 8), columns=4, weight_bits=4, act_bits=3),
     _product(
         Fault("dut.digits", "dut.bits"),
         rows=3,

@@ -27,6 +27,9 @@ from hw.writer import Writer, place_layout
 
 __all__ = ["ControlAddresses", "small_accelerator"]
 
+RUN, STATES = 2, 5
+"""Of the sequencer's states, as Amaranth numbers them: that in which a layer runs; how many."""
+
 
 def small_accelerator(shift: ShiftParams) -> AcceleratorParams:
     """Return an accelerator with all that a layer can ask for, and maps of that shape.
@@ -67,6 +70,7 @@ class ControlAddresses(wiring.Component):
     """
 
     PROBES: ClassVar[dict[str, str]] = {
+        "probe_state": "sequencer.fsm_state",
         "probe_busy": "fetch.busy",
         "probe_read": "fetch.read",
         "probe_read_last": "fetch.read_last",
@@ -98,6 +102,7 @@ class ControlAddresses(wiring.Component):
                 "commands_ready": In(1),
                 "channels_ready": In(1),
                 "outputs_valid": In(1),
+                "probe_state": In(3),
                 "probe_busy": In(1),
                 "probe_read": In(1),
                 "probe_read_last": In(1),
@@ -173,7 +178,7 @@ class ControlAddresses(wiring.Component):
         beat = data.View(activation_layout(params.tile), fetch.activations.payload)
         layout = entry_layout(params)
         entries = Array(layout.const(entry_of(params, e)).as_value() for e in params.layers)
-        running = sequencer.commands.valid
+        running = self.probe_state == RUN
         count = Mux(entry.single, 1, shift.pixels)
         fetched = Mux(self.probe_busy, self.probe_row * shift.width + self.probe_column, count)
         valid = fetch.activations.valid
@@ -183,6 +188,7 @@ class ControlAddresses(wiring.Component):
         counters = Cat(self.probe_channel, self.probe_row, self.probe_column, self.probe_group)
         writes = Cat(self.probe_output, self.probe_write_channel, self.probe_bank, at)
         m.d.comb += [
+            Assert(self.probe_state < STATES),
             Assert(sequencer.layer < len(params.layers)),
             Assert(entry.as_value() == entries[sequencer.layer]),
             Assert(self.probe_row < shift.height),
@@ -203,7 +209,7 @@ class ControlAddresses(wiring.Component):
                 Assert(~(self.probe_busy | self.probe_read | valid)),
                 Assert(counters == 0),
                 Assert(writes == 0),
-                Assert(out == delivered),
+                Assert((out == released) & (released == delivered)),
             ]
         with m.Else():
             m.d.comb += [
@@ -248,7 +254,7 @@ class ControlAddresses(wiring.Component):
         fetch, writer, sequencer = self._fetch, self._writer, self._sequencer
         command = data.View(command_layout(params.tile), sequencer.commands.payload)
         m.d.comb += Assert(self.probe_slot_read < params.slots)
-        with m.If(sequencer.commands.valid):
+        with m.If(sequencer.commands.ready):
             m.d.comb += [Assert(page < params.tile.pages) for page in command.pages]
 
         directions = [*map(int, params.directions)]
@@ -266,7 +272,7 @@ class ControlAddresses(wiring.Component):
         self._read(m, adds, writer.add_addr, code, *at)
 
         for write in (writer.first, writer.second):
-            with m.If(write.valid):
+            with m.If(write.valid & ~entry.last):
                 channel = write.bank * params.tile.rows + write.addr[shift.addr_bits :]
                 m.d.comb += self._element(write.bank, write.addr, channel)
         with m.If(writer.pooled.valid):

@@ -137,32 +137,27 @@ class Accelerator(wiring.Component):
         wiring.connect(m, wiring.flipped(self.entries), tile.entries)
         wiring.connect(m, wiring.flipped(self.channels), feed.load)
         wiring.connect(m, wiring.flipped(self.affines), writer.load)
+        # From one block to another, under the same names.
+        for source, target, names in (
+            (self, sequencer, ("start", "step")),
+            (sequencer, self, ("ready", "layer")),
+            (sequencer, fetch, ("entry", "begin")),
+            (sequencer, feed, ("entry", "begin")),
+            (sequencer, writer, ("entry",)),
+            (sequencer, buffers, ("entry",)),
+            (fetch, buffers, ("a_addr", "b_addr", "reads")),
+            (buffers, fetch, ("a_rdata", "b_rdata")),
+            (writer, buffers, ("add_addr", "add_bank", "first", "second", "pooled")),
+            (buffers, writer, ("add_rdata",)),
+            (writer, sequencer, ("finished",)),
+            (self, buffers, ("host_buffer", "host_bank", "host_addr", "host_we", "host_wdata")),
+            (buffers, self, ("host_rdata", "map_writes")),
+            (tile, self, ("conversions", "active_wordlines", "sampled_pages")),
+        ):
+            m.d.comb += [getattr(target, name).eq(getattr(source, name)) for name in names]
         m.d.comb += [
-            sequencer.start.eq(self.start),
-            sequencer.step.eq(self.step),
-            self.ready.eq(sequencer.ready),
-            self.layer.eq(sequencer.layer),
             buffers.rest.eq(sequencer.ready),
-            *(block.entry.eq(sequencer.entry) for block in (fetch, feed, writer, buffers)),
-            *(block.begin.eq(sequencer.begin) for block in (fetch, feed)),
-            sequencer.finished.eq(writer.finished),
-            self.conversions.eq(tile.conversions),
-            self.active_wordlines.eq(tile.active_wordlines),
-            self.sampled_pages.eq(tile.sampled_pages),
             self.digest.eq(Const(self._digest, DIGEST_BITS)),
-        ]
-        for name in ("a_addr", "b_addr", "reads"):
-            m.d.comb += getattr(buffers, name).eq(getattr(fetch, name))
-        for name in ("add_addr", "add_bank", "first", "second", "pooled"):
-            m.d.comb += getattr(buffers, name).eq(getattr(writer, name))
-        for name in ("host_buffer", "host_bank", "host_addr", "host_we", "host_wdata"):
-            m.d.comb += getattr(buffers, name).eq(getattr(self, name))
-        m.d.comb += [
-            fetch.a_rdata.eq(buffers.a_rdata),
-            fetch.b_rdata.eq(buffers.b_rdata),
-            writer.add_rdata.eq(buffers.add_rdata),
-            self.host_rdata.eq(buffers.host_rdata),
-            self.map_writes.eq(buffers.map_writes),
         ]
         if params.mode == "in_place":
             m.submodules.shift = shift = ShiftPass(params=params)

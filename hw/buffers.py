@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Array, Module, Mux, Signal, Value, signed
+from collections.abc import Sequence
+
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -16,6 +18,14 @@ from hw.tile import COUNTER_BITS, popcount
 from hw.writer import write_layout
 
 __all__ = ["Buffers"]
+
+
+def _chosen(users: Sequence[tuple[Value, Value]]) -> Value:
+    """Return what the first user asks for whose turn it is; the last one need not be asked."""
+    value = users[-1][1]
+    for turn, asked in reversed(users[:-1]):
+        value = Mux(turn, asked, value)
+    return value
 
 
 class Buffers(wiring.Component):
@@ -96,9 +106,10 @@ class Buffers(wiring.Component):
             memories = [
                 self._memory(m, number, bank, written) for number in range(len(params.buffers))
             ]
-            pooled = self._pooled(m, bank)
-            a_words = Array([*(memory.a_rdata.as_signed() for memory in memories), pooled])
-            b_words = Array([*(memory.b_rdata.as_signed() for memory in memories), pooled])
+            # After the buffers nothing but the pooled map: the last ones need not be told apart.
+            pooled = [self._pooled(m, bank)] * ((1 << len(self.host_buffer)) - len(memories))
+            a_words = Array([*(memory.a_rdata.as_signed() for memory in memories), *pooled])
+            b_words = Array([*(memory.b_rdata.as_signed() for memory in memories), *pooled])
             m.d.comb += [
                 self.a_rdata[bank].eq(a_words[entry.a]),
                 self.b_rdata[bank].eq(a_words[entry.b]),
@@ -117,47 +128,51 @@ class Buffers(wiring.Component):
         return m
 
     def _memory(self, m: Module, number: int, bank: int, written: list[Value]) -> DualPortMemory:
-        """Make one bank of a buffer; add to ``written`` when it is."""
+        """Make one bank of a buffer; add to ``written`` when it is.
+
+        Its ports serve only those that the schedule lets use it.
+        """
         params, entry = self._params, self.entry
         memory = DualPortMemory(width=params.shift.bits, depth=params.bank_depth)
         m.submodules[f"{params.buffers[number]}_{bank}"] = memory
-        is_a = entry.a == number
-        is_b = entry.two & (entry.b == number)
-        is_first = ~entry.last & (entry.out == number)
-        is_second = entry.doubles & (entry.second == number)
-        is_host = (self.host_buffer == number) & (self.host_bank == bank)
-        m.d.comb += [
-            memory.a_addr.eq(
-                Mux(is_a, self.a_addr[bank], Mux(is_b, self.b_addr[bank], self.add_addr))
-            ),
-            memory.a_en.eq(self.reads | ~(is_a | is_b)),
+        layers = params.layers
+        fetches = [[read.buffer for read in layer.operands] for layer in layers]
+        adds = [
+            number in fetched
+            for layer, fetched in zip(layers, fetches, strict=True)
+            if layer.add is not None and layer.add.buffer == number
         ]
-        with m.If(self.rest):
-            m.d.comb += [
-                memory.b_addr.eq(self.host_addr),
-                memory.b_wdata.eq(self.host_wdata),
-                memory.b_we.eq(self.host_we & is_host),
-            ]
-        with m.Elif(self.shift_we[bank] & (entry.shift_buffer == number)):
-            m.d.comb += [
-                memory.b_addr.eq(self.shift_addr[bank]),
-                memory.b_wdata.eq(self.shift_wdata[bank]),
-                memory.b_we.eq(1),
-            ]
-        with m.Elif(is_first):
-            m.d.comb += [
-                memory.b_addr.eq(self.first.addr),
-                memory.b_wdata.eq(self.first.data),
-                memory.b_we.eq(self.first.valid & (self.first.bank == bank)),
-            ]
-        with m.Elif(is_second):
-            m.d.comb += [
-                memory.b_addr.eq(self.second.addr),
-                memory.b_wdata.eq(self.second.data),
-                memory.b_we.eq(self.second.valid & (self.second.bank == bank)),
-            ]
-        with m.Else():
-            m.d.comb += memory.b_addr.eq(self.add_addr)
+
+        reads_a = []
+        is_a, is_b = entry.a == number, entry.two & (entry.b == number)
+        if any(fetched[0] == number for fetched in fetches):
+            reads_a.append((is_a, self.a_addr[bank]))
+        if any(fetched[1:] == [number] for fetched in fetches):
+            reads_a.append((is_b, self.b_addr[bank]))
+        enable: Value = self.reads
+        if not all(adds):
+            reads_a.append((~(is_a | is_b), self.add_addr))
+            enable = self.reads | ~(is_a | is_b)
+        m.d.comb += [memory.a_addr.eq(_chosen(reads_a)), memory.a_en.eq(enable)]
+
+        is_host = (self.host_buffer == number) & (self.host_bank == bank)
+        is_pass = self.shift_we[bank] & (entry.shift_buffer == number)
+        is_first = entry.out[number]
+        is_second = entry.doubles & (entry.second == number)
+        first, second = self.first, self.second
+        we = self.rest & self.host_we & is_host
+        uses_b = [(self.rest, Cat(self.host_addr, self.host_wdata, we))]
+        if any(layer.shift_first == number for layer in layers):
+            uses_b.append((is_pass, Cat(self.shift_addr[bank], self.shift_wdata[bank], is_pass)))
+        if any(layer.second == number for layer in layers):
+            we = second.valid & (second.bank == bank)
+            uses_b.append((is_second, Cat(second.addr, second.data, is_second & we)))
+        if any(adds):
+            uses_b.append((~is_first, Cat(self.add_addr, first.data, Const(0))))
+        if any(layer.out == number for layer in layers):
+            we = is_first & first.valid & (first.bank == bank)
+            uses_b.append((is_first, Cat(first.addr, first.data, we)))
+        m.d.comb += Cat(memory.b_addr, memory.b_wdata, memory.b_we).eq(_chosen(uses_b))
         written.append(memory.b_we & ~self.rest)
         return memory
 

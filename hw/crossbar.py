@@ -106,7 +106,7 @@ class Crossbar(wiring.Component):
     column_select : In, ⌈log2 columns_per_adc⌉ bits
         Column ``column_select``·ADCs + a is converted by ADC a.
     sample : In
-        Strobe: convert.
+        Strobe: convert. The stand-in does so in every cycle.
     codes : Out, code_bits an ADC
         Three cycles after ``sample``, for one cycle.
     program : In, stream of `program_layout` (always ready)
@@ -128,8 +128,7 @@ class Crossbar(wiring.Component):
         m = Module()
         params = self._params
         wordlines = Signal(params.rows)
-        with m.If(self.sample):
-            m.d.sync += wordlines.eq(self.wordlines)
+        m.d.sync += wordlines.eq(self.wordlines)
         column = self.program.payload
         m.d.comb += self.program.ready.eq(1)
         for adc in range(params.adcs):
@@ -143,7 +142,7 @@ class Crossbar(wiring.Component):
                 write.data.eq(column.cells),
                 write.en.eq(self.program.valid & (column.adc == adc)),
                 read.addr.eq(Cat(self.column_select, self.page)),
-                read.en.eq(self.sample),
+                read.en.eq(1),
             ]
             counts = []
             for bit in range(params.cell_bits):

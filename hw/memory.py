@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Array, Cat, Module, Signal
+from amaranth.hdl import Array, Cat, Module, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -14,6 +14,31 @@ __all__ = ["DualPortMemory", "ReadFirstMemory"]
 
 BLOCK_BITS, BLOCK_WORDS = 8, 4096
 """A block RAM that synthesis maps as it is written: 4K × 9 with eight bits in use."""
+
+
+def _members(width: int, depth: int, prefix: str = "") -> dict[str, wiring.Member]:
+    """Return the members of a port that reads before it writes; check the sizes."""
+    check_integer("width", width, 1, 1 << 16)
+    check_integer("depth", depth, 2, 1 << 32)
+    return {
+        f"{prefix}addr": In(address_bits(depth)),
+        f"{prefix}we": In(1),
+        f"{prefix}wdata": In(width),
+        f"{prefix}rdata": Out(width),
+    }
+
+
+def _read_first(m: Module, memory: Memory, addr: Value, we: Value, wdata: Value) -> Value:
+    """Let a memory have such a port; return the word that was read."""
+    write, read = memory.write_port(), memory.read_port(transparent_for=())
+    m.d.comb += [
+        write.addr.eq(addr),
+        write.data.eq(wdata),
+        write.en.eq(we),
+        read.addr.eq(addr),
+        read.en.eq(1),
+    ]
+    return read.data
 
 
 class ReadFirstMemory(wiring.Component):
@@ -41,30 +66,13 @@ class ReadFirstMemory(wiring.Component):
     """
 
     def __init__(self, *, width: int, depth: int) -> None:
-        self._width = check_integer("width", width, 1, 1 << 16)
-        self._depth = check_integer("depth", depth, 2, 1 << 32)
-        super().__init__(
-            {
-                "addr": In(address_bits(depth)),
-                "we": In(1),
-                "wdata": In(width),
-                "rdata": Out(width),
-            }
-        )
+        self._width, self._depth = width, depth
+        super().__init__(_members(width, depth))
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.memory = memory = Memory(shape=self._width, depth=self._depth, init=[])
-        write = memory.write_port()
-        read = memory.read_port(transparent_for=())
-        m.d.comb += [
-            write.addr.eq(self.addr),
-            write.data.eq(self.wdata),
-            write.en.eq(self.we),
-            read.addr.eq(self.addr),
-            read.en.eq(1),
-            self.rdata.eq(read.data),
-        ]
+        m.d.comb += self.rdata.eq(_read_first(m, memory, self.addr, self.we, self.wdata))
         return m
 
 
@@ -93,19 +101,10 @@ class DualPortMemory(wiring.Component):
     """
 
     def __init__(self, *, width: int, depth: int) -> None:
-        self._width = check_integer("width", width, 1, 1 << 16)
-        self._depth = check_integer("depth", depth, 2, 1 << 32)
-        super().__init__(
-            {
-                "a_addr": In(address_bits(depth)),
-                "a_en": In(1),
-                "a_rdata": Out(width),
-                "b_addr": In(address_bits(depth)),
-                "b_we": In(1),
-                "b_wdata": In(width),
-                "b_rdata": Out(width),
-            }
-        )
+        self._width, self._depth = width, depth
+        b = _members(width, depth, "b_")
+        a = {"a_addr": b["b_addr"], "a_en": In(1), "a_rdata": Out(width)}
+        super().__init__(a | b)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -123,20 +122,12 @@ class DualPortMemory(wiring.Component):
                 bits = min(BLOCK_BITS, self._width - first)
                 memory = Memory(shape=bits, depth=depth, init=[])
                 m.submodules[f"block_{block}_{first // BLOCK_BITS}"] = memory
-                write = memory.write_port()
-                a_read = memory.read_port()
-                b_read = memory.read_port(transparent_for=())
-                m.d.comb += [
-                    a_read.addr.eq(self.a_addr),
-                    a_read.en.eq(self.a_en),
-                    b_read.addr.eq(self.b_addr),
-                    b_read.en.eq(1),
-                    write.addr.eq(self.b_addr),
-                    write.data.eq(self.b_wdata[first:]),
-                    write.en.eq(self.b_we & (self.b_addr >> low == block)),
-                ]
-                a_lanes.append(a_read.data)
-                b_lanes.append(b_read.data)
+                we = self.b_we & (self.b_addr >> low == block)
+                wdata = self.b_wdata[first:]
+                b_lanes.append(_read_first(m, memory, self.b_addr, we, wdata))
+                read = memory.read_port()
+                m.d.comb += [read.addr.eq(self.a_addr), read.en.eq(self.a_en)]
+                a_lanes.append(read.data)
             a_words.append(Cat(a_lanes))
             b_words.append(Cat(b_lanes))
         m.d.comb += [

@@ -19,7 +19,7 @@ from hw.params import address_bits
 from hw.requant import channel_layout
 from hw.tile import command_layout
 
-__all__ = ["ChannelFeed", "Sequencer", "entry_layout", "entry_of", "slot_layout"]
+__all__ = ["ChannelFeed", "Sequencer", "entry_layout", "entry_of", "load_slots", "slot_layout"]
 
 
 def entry_layout(params: AcceleratorParams) -> data.StructLayout:
@@ -49,7 +49,7 @@ def entry_layout(params: AcceleratorParams) -> data.StructLayout:
             "last_slot": slot,
             "outputs": output,
             "last_output": output,
-            "out": buffer,
+            "out": len(params.buffers),
             "adds": 1,
             "add": buffer,
             "add_shifted": 1,
@@ -66,9 +66,10 @@ def entry_of(params: AcceleratorParams, layer: LayerEntry) -> dict[str, Any]:
 
     ``two`` operands, else ``a`` alone; ``rounding``, the number of the pair of widths; ``single``,
     one pixel instead of a whole map; a pass ``shifts`` a buffer first;
-    ``outputs`` that are written of ``last_output`` + 1 that are computed; ``adds`` an operand at
-    the write; ``doubles``, the second affine is written as well; ``pools`` what is written; the
-    ``last`` layer writes accumulators as logits.
+    ``outputs`` that are written of ``last_output`` + 1 that are computed; ``out``, a bit a buffer,
+    that of the one that is written; ``adds`` an operand at the write; ``doubles``, the second
+    affine is written as well; ``pools`` what is written; the ``last`` layer writes accumulators
+    as logits, and no buffer.
     """
     tile = params.tile
     computed = layer.groups * tile.outputs
@@ -94,7 +95,7 @@ def entry_of(params: AcceleratorParams, layer: LayerEntry) -> dict[str, Any]:
         "last_slot": layer.page * tile.outputs + computed - 1,
         "outputs": layer.outputs,
         "last_output": computed - 1,
-        "out": layer.out or 0,
+        "out": 0 if layer.out is None else 1 << layer.out,
         "adds": layer.add is not None,
         "add": layer.add.buffer if layer.add else 0,
         "add_shifted": bool(layer.add and layer.add.shifted),
@@ -134,7 +135,8 @@ class Sequencer(wiring.Component):
     finished : In
         Strobe: the layer's last write has been made.
     commands : Out, stream of `command_layout`
-        Column group after column group. More are offered than there are vectors; they wait.
+        Always valid, column group after column group. More are offered than there are vectors;
+        they wait.
     """
 
     def __init__(self, *, params: AcceleratorParams) -> None:
@@ -161,10 +163,13 @@ class Sequencer(wiring.Component):
         following = Signal.like(self.layer)
         coming = Signal(entry_layout(params))
         m.d.comb += following.eq(Mux(entry.last, 0, self.layer + 1))
+        *others, last = params.layers
         with m.Switch(following):
-            for number, layer in enumerate(params.layers):
+            for number, layer in enumerate(others):
                 with m.Case(number):
                     m.d.comb += coming.eq(entry_layout(params).const(entry_of(params, layer)))
+            with m.Default():
+                m.d.comb += coming.eq(entry_layout(params).const(entry_of(params, last)))
 
         with m.FSM() as fsm:
             with m.State("IDLE"), m.If(self.start):
@@ -188,7 +193,7 @@ class Sequencer(wiring.Component):
             self.ready.eq(fsm.ongoing("IDLE")),
             self.shift_start.eq(fsm.ongoing("BEGIN") & entry.shifts),
             self.begin.eq((fsm.ongoing("BEGIN") & ~entry.shifts) | fsm.ongoing("SHIFTED")),
-            self.commands.valid.eq(fsm.ongoing("RUN")),
+            self.commands.valid.eq(1),
         ]
 
         group = Signal(params.tile.page_bits)
@@ -202,7 +207,7 @@ class Sequencer(wiring.Component):
             command.stored.eq(entry.stored),
         ]
         m.d.comb += [page.eq(entry.page + group) for page in command.pages]
-        with m.If(self.commands.valid & self.commands.ready):
+        with m.If(self.commands.ready):
             m.d.sync += group.eq(Mux(command.release, 0, group + 1))
         return m
 
@@ -210,6 +215,17 @@ class Sequencer(wiring.Component):
 def slot_layout(params: AcceleratorParams, content: data.StructLayout) -> data.StructLayout:
     """Return a write into the channels' parameters: a slot, page·outputs + output, and its word."""
     return data.StructLayout({"content": content, "slot": address_bits(params.slots)})
+
+
+def load_slots(m: Module, memory: Memory, load: stream.Interface) -> None:
+    """Let a stream of `slot_layout`, always ready, write a memory."""
+    write = memory.write_port()
+    m.d.comb += [
+        load.ready.eq(1),
+        write.addr.eq(load.payload.slot),
+        write.data.eq(load.payload.content),
+        write.en.eq(load.valid),
+    ]
 
 
 class ChannelFeed(wiring.Component):
@@ -228,7 +244,8 @@ class ChannelFeed(wiring.Component):
     begin : In
         Strobe: go to the layer's first slot.
     channels : Out, stream of `hw.requant.channel_layout`
-        From two cycles after ``begin`` on, one a cycle, until the next ``begin``.
+        Always valid, one a cycle; the layer's from two cycles after ``begin`` on, when none of
+        its sums is there yet.
     load : In, stream of `slot_layout` (always ready)
         Writes a word; not while the tile runs.
     """
@@ -253,21 +270,19 @@ class ChannelFeed(wiring.Component):
         word = channel_layout(self._params.tile)
         memory = Memory(shape=word, depth=max(2, self._params.slots), init=self._channels)
         m.submodules.memory = memory
-        write, read = memory.write_port(), memory.read_port()
+        load_slots(m, memory, self.load)
+        read = memory.read_port()
         slot = Signal(address_bits(self._params.slots))
         after = Signal.like(slot)
         # The word after the one that is taken is read in the same cycle.
         m.d.comb += [
             after.eq(Mux(slot == self.entry.last_slot, self.entry.first_slot, slot + 1)),
-            read.addr.eq(Mux(self.channels.valid & self.channels.ready, after, slot)),
+            read.addr.eq(Mux(self.channels.ready, after, slot)),
             read.en.eq(1),
+            self.channels.valid.eq(1),
             self.channels.payload.eq(read.data),
-            self.load.ready.eq(1),
-            write.addr.eq(self.load.payload.slot),
-            write.data.eq(self.load.payload.content),
-            write.en.eq(self.load.valid),
         ]
-        m.d.sync += [slot.eq(read.addr), self.channels.valid.eq(1)]
+        m.d.sync += slot.eq(read.addr)
         with m.If(self.begin):
-            m.d.sync += [slot.eq(self.entry.first_slot), self.channels.valid.eq(0)]
+            m.d.sync += slot.eq(self.entry.first_slot)
         return m

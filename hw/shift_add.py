@@ -84,7 +84,8 @@ class ShiftAdd(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         params = self._params
-        sample = Signal(sample_layout(params))
+        every = {"stored": (1 << params.crossbars) - 1}
+        sample = Signal(sample_layout(params), init=every)
         m.d.sync += sample.eq(self.sample)
 
         # Z·ΣQ by shifts and adds, one bit of Z a cycle from the first sample of a page on.

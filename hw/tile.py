@@ -169,8 +169,10 @@ class Tile(wiring.Component):
             with m.If(last_select):
                 m.d.sync += plane.eq(Mux(last_plane, 0, plane + 1))
 
+        # Where a crossbar is always in use, nothing is left of its bit.
+        every = {"stored": (1 << params.crossbars) - 1}
         flight = [
-            Signal(sample_layout(params), name=f"flight_{age}")
+            Signal(sample_layout(params), name=f"flight_{age}", init=every)
             for age in range(CROSSBAR_LATENCY + 1)
         ]
         totals = [
@@ -232,12 +234,12 @@ class Tile(wiring.Component):
         if self._params.columns_per_adc >= weight_bits:
             m.d.comb += settled.eq(1)
             return
-        cycles = Signal(range(weight_bits + 1))
-        m.d.comb += settled.eq(cycles == weight_bits)
+        left = Signal(range(weight_bits + 1), init=weight_bits)
+        m.d.comb += settled.eq(left == 0)
         with m.If(taken):
-            m.d.sync += cycles.eq(0)
-        with m.Elif((sample | (cycles != 0)) & ~settled):
-            m.d.sync += cycles.eq(cycles + 1)
+            m.d.sync += left.eq(weight_bits)
+        with m.Elif((sample | (left != weight_bits)) & ~settled):
+            m.d.sync += left.eq(left - 1)
 
     def _queue(
         self, m: Module, shift_add: ShiftAdd, requant: Requant, room: Signal, reserved: Value
@@ -268,8 +270,9 @@ class Tile(wiring.Component):
             leaves.eq(handed & (unit == params.units - 1)),
         ]
         m.d.sync += free.eq(free - reserved + leaves)
-        with m.If(handed):
-            m.d.sync += unit.eq(Mux(leaves, 0, unit + 1))
+        if params.units > 1:
+            with m.If(handed):
+                m.d.sync += unit.eq(Mux(leaves, 0, unit + 1))
 
     def _count(
         self, m: Module, sample: Value, taken: Value, first: Value, wordlines: data.View

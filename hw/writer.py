@@ -18,7 +18,7 @@ from hw.accelerator_params import AcceleratorParams
 from hw.params import Direction, address_bits
 from hw.pixels import PixelCounter
 from hw.requant import output_layout, round_shift, saturate, scale
-from hw.sequencer import entry_layout, slot_layout
+from hw.sequencer import entry_layout, load_slots, slot_layout
 from hw.shift import ShiftedReader
 from hw.tile_params import ACC_BITS
 from hw.timing import WRITE_LATENCY
@@ -86,6 +86,7 @@ class Writer(wiring.Component):
     add_rdata : In
         The word at the previous cycle's ``add_addr``.
     first, second, pooled : Out, `write_layout`
+        ``first`` also of the last layer's outputs, which go into no buffer.
     logits : Out, of ``valid``, ``index`` and ``value``
     finished : Out
         Strobe: the layer's last writes are made in this cycle,
@@ -157,9 +158,9 @@ class Writer(wiring.Component):
         ]
         m.d.sync += [later.eq(now) for now, later in itertools.pairwise(place)]
 
-        value = Signal(signed(stream_bits))
-        acc = Signal(signed(ACC_BITS))
-        written = Signal(signed(stream_bits))
+        value = Signal(signed(stream_bits), reset_less=True)
+        acc = Signal(signed(ACC_BITS), reset_less=True)
+        written = Signal(signed(stream_bits), reset_less=True)
         m.d.sync += [
             value.eq(self.outputs.payload.value),
             acc.eq(self.outputs.payload.acc),
@@ -170,7 +171,7 @@ class Writer(wiring.Component):
             self.logits.valid.eq(place[1].valid & entry.last),
             self.logits.index.eq(place[1].output),
             self.logits.value.eq(acc),
-            self.first.valid.eq(place[2].valid & ~entry.last),
+            self.first.valid.eq(place[2].valid),
             self.first.bank.eq(place[2].bank),
             self.first.addr.eq(place[2].addr),
             self.first.data.eq(written),
@@ -205,16 +206,13 @@ class Writer(wiring.Component):
         params = self._params
         memory = Memory(shape=affine_layout(), depth=max(2, params.slots), init=self._affines)
         m.submodules.affines = memory
-        write, read = memory.write_port(), memory.read_port()
-        moved = Signal(signed(params.tile.stream_bits + 9))
-        fraction_bits = Signal(4)
-        value = Signal(signed(params.tile.stream_bits))
+        load_slots(m, memory, self.load)
+        read = memory.read_port()
+        moved = Signal(signed(params.tile.stream_bits + 9), reset_less=True)
+        fraction_bits = Signal(4, reset_less=True)
+        value = Signal(signed(params.tile.stream_bits), reset_less=True)
         narrowed = saturate(m, round_shift(m, moved, fraction_bits), params.tile.stream_bits)
         m.d.comb += [
-            self.load.ready.eq(1),
-            write.addr.eq(self.load.payload.slot),
-            write.data.eq(self.load.payload.content),
-            write.en.eq(self.load.valid),
             read.addr.eq(self.entry.first_slot + place[1].output),
             read.en.eq(1),
             self.second.valid.eq(place[4].valid & self.entry.doubles),
@@ -235,8 +233,8 @@ class Writer(wiring.Component):
         m.submodules.sums = sums = Memory(shape=signed(sum_bits), depth=params.channels, init=[])
         write, read = sums.write_port(), sums.read_port()
         total = Signal(signed(sum_bits))
-        held = Signal(signed(sum_bits))
-        value = Signal(signed(params.pooled_bits))
+        held = Signal(signed(sum_bits), reset_less=True)
+        value = Signal(signed(params.pooled_bits), reset_less=True)
         p = params.pool_shift
         rounded = round_shift(m, Cat(Const(0, max(0, -p)), held), Const(max(0, p), 5))
         m.d.comb += [

@@ -69,7 +69,7 @@ class Fault:
 def list_faults(
     commands: Sequence[str], folder: Path, count: int, cells: Mapping[str, str]
 ) -> list[Fault]:
-    """Return ``count`` different faults of each block; the same each time.
+    """Return ``count`` different faults of each block, none of a clock; the same each time.
 
     Parameters
     ----------
@@ -80,16 +80,30 @@ def list_faults(
     cells : mapping of str to str
         Yosys' selection of a block's cells, by the block's name.
     """
-    lists = [
-        f"mutate -list {count} -seed {SEED} -o {block}.txt {chosen}"
-        for block, chosen in cells.items()
-    ]
-    yosys.run([*commands, *lists], folder)
+    asked = dict.fromkeys(cells, count)
+    while True:
+        lists = [
+            f"mutate -list {asked[block]} -seed {SEED} -o {block}.txt {chosen}"
+            for block, chosen in cells.items()
+        ]
+        yosys.run([*commands, *lists], folder)
+        texts = {block: (folder / f"{block}.txt").read_text(encoding="utf-8") for block in cells}
+        listed = {
+            block: [line for line in text.splitlines() if line.startswith("mutate ")]
+            for block, text in texts.items()
+        }
+        found = {
+            block: [line for line in lines if not re.search(r" -port \w*CLK ", line)][:count]
+            for block, lines in listed.items()
+        }
+        short = [b for b in cells if len(found[b]) < count and len(listed[b]) == asked[b]]
+        if not short:
+            break
+        asked |= {block: asked[block] + count for block in short}
     return [
         Fault(block, re.sub(r" -(src|wire|wirebit) \S+", "", line))
-        for block in cells
-        for line in (folder / f"{block}.txt").read_text(encoding="utf-8").splitlines()
-        if line.startswith("mutate ")
+        for block, lines in found.items()
+        for line in lines
     ]
 
 

@@ -63,7 +63,12 @@ def _steps(params: AcceleratorParams) -> Iterator[list[str]]:
 
 def _invisible(folder: Path, fault: Fault, steps: Sequence[Sequence[str]]) -> bool:
     """Whether the logic around a fault does, in each of the steps, what it does without it."""
-    commands = ["read_rtlil sound.il", "setattr -unset init mutated/w:*", "design -save sound"]
+    commands = [
+        "read_rtlil sound.il",
+        "setattr -unset init mutated/w:*",
+        "setattr -set keep 1 mutated/c:*",  # a register that is held must still end alike
+        "design -save sound",
+    ]
     for hold in steps:
         commands += [
             "design -load sound",

