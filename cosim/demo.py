@@ -31,6 +31,7 @@ from model.images import embed, zoo_images
 __all__ = ["Comparison", "compare", "main"]
 
 PROGRAM = "python -m cosim.demo"
+FILES = ("shift_before_after.png", "shift_4x4_waveform.png", "shift_4x4.vcd")
 CHANNELS = 128
 SEED = 1  # of the random stem
 PERIOD = 10  # ns, as the test bench has it
@@ -152,6 +153,7 @@ def _run(options: Any, image: npt.NDArray[np.uint8]) -> tuple[list[Comparison], 
     """Simulate, compare, and write the files of the output folder."""
     params = ArrayParams(shift=ShiftParams(height=16, width=16), channels=CHANNELS)
     feature_map = embed(image[None], CHANNELS, seed=SEED)[0]
+    cli.check_folder(options.out, owner=FILES[-1])
     options.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".writing-", dir=options.out) as beside:
         folder = Path(beside)
@@ -171,7 +173,7 @@ def _run(options: Any, image: npt.NDArray[np.uint8]) -> tuple[list[Comparison], 
         print(f"{time.perf_counter() - begin:.1f} s; drawing …", file=sys.stderr)
         _pictures(folder, image, feature_map, after)
         files = []
-        for name in ("shift_before_after.png", "shift_4x4_waveform.png", "shift_4x4.vcd"):
+        for name in FILES:
             os.replace(folder / name, options.out / name)
             files.append(options.out / name)
     return comparisons, files
@@ -196,9 +198,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 "files": [file.name for file in files],
             }
             options.json.parent.mkdir(parents=True, exist_ok=True)
-            beside = options.json.with_name(f".{options.json.name}.writing")
-            beside.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-            os.replace(beside, options.json)
+            cli.replace(options.json, (json.dumps(report, indent=2) + "\n").encode())
+    except cli.OutputError as error:
+        cli.bad_input(PROGRAM, error)
     except OSError as error:
         cli.bad_input(PROGRAM, f"the output must be writable: {error}")
     except (runner.BuildError, runner.SimulationError, simulators.SimulatorError) as error:

@@ -17,7 +17,16 @@ from typing import NoReturn
 
 from hw.params import ParameterError, check_integer
 
-__all__ = ["OutputError", "Parser", "bad_input", "integer", "replace", "run", "write_files"]
+__all__ = [
+    "OutputError",
+    "Parser",
+    "bad_input",
+    "check_folder",
+    "integer",
+    "replace",
+    "run",
+    "write_files",
+]
 
 _BESIDE = ".writing-"
 
@@ -88,6 +97,35 @@ def integer(name: str, low: int, high: int) -> Callable[[str], int]:
     return parse
 
 
+def check_folder(folder: Path, *, owner: str) -> None:
+    """Refuse, before long work, a folder that `write_files` would refuse.
+
+    Parameters
+    ----------
+    folder : Path
+        Need not exist.
+    owner : str
+        Name of the file by which an earlier result of the same command is known.
+
+    Raises
+    ------
+    OutputError
+        If it is occupied, or no folder.
+    """
+    try:
+        # What a killed run, or one at the same time, leaves beside its place is nobody's file.
+        held = [entry for entry in folder.iterdir() if not entry.name.startswith(_BESIDE)]
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise _unwritable(folder, error) from None
+    if held and not (folder / owner).is_file():
+        raise OutputError(
+            f"the output folder must be new, empty or hold an earlier {owner}, "
+            f"not other files: {folder}"
+        )
+
+
 def write_files(folder: Path, files: Mapping[str, str | bytes], *, owner: str) -> None:
     """Write a stage's files into its folder; no file is ever half-written.
 
@@ -111,13 +149,7 @@ def write_files(folder: Path, files: Mapping[str, str | bytes], *, owner: str) -
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        # What a killed run, or one at the same time, leaves beside its place is nobody's file.
-        held = [entry for entry in folder.iterdir() if not entry.name.startswith(_BESIDE)]
-        if held and not (folder / owner).is_file():
-            raise OutputError(
-                f"the output folder must be new, empty or hold an earlier {owner}, "
-                f"not other files: {folder}"
-            )
+        check_folder(folder, owner=owner)
         with tempfile.TemporaryDirectory(prefix=_BESIDE, dir=folder) as beside:
             for name, content in files.items():
                 data = content.encode() if isinstance(content, str) else content
@@ -125,8 +157,12 @@ def write_files(folder: Path, files: Mapping[str, str | bytes], *, owner: str) -
             for name in sorted(files, key=lambda name: name == owner):
                 os.replace(Path(beside, name), folder / name)
     except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise OutputError(f"the output folder must be writable: {folder}: {reason}") from None
+        raise _unwritable(folder, error) from None
+
+
+def _unwritable(folder: Path, error: OSError) -> OutputError:
+    reason = error.strerror or type(error).__name__
+    return OutputError(f"the output folder must be writable: {folder}: {reason}")
 
 
 def replace(file: Path, content: bytes) -> None:

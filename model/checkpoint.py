@@ -59,6 +59,8 @@ def read(file: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         If it is missing, too large, damaged, or no checkpoint of this project.
     """
     try:
+        if file.is_dir():
+            raise CheckpointError(f"{file} must be a file, not a folder")
         size = file.stat().st_size
         if size > MAX_BYTES:
             raise CheckpointError(f"{file} must have at most {MAX_BYTES} bytes, not {size}")

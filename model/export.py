@@ -188,6 +188,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.onnx:
             agreement.require("onnx")
             onnx_export.check_place(options.onnx)
+        cli.check_folder(options.out, owner=intnet.JSON_FILE)
         network, recipe, _ = load_network(options.checkpoint)
         if not isinstance(network, QuantNetwork):
             raise ParameterError(f"{options.checkpoint} must be trained with --quantize")

@@ -252,16 +252,34 @@ def test_a_place_for_onnx_must_exist(runs, tmp_path, capsys):
     assert not (tmp_path / "net").exists()
 
 
+def test_a_folder_of_something_else_is_refused_before_the_work(runs, tmp_path, capsys):
+    (tmp_path / "notes.txt").write_text("mine")
+    with (
+        mock.patch.object(export, "load_network", side_effect=AssertionError),
+        pytest.raises(SystemExit) as caught,
+    ):
+        export.main([str(runs / "int4" / train.FINAL), "--out", str(tmp_path)])
+    assert caught.value.code == 2
+    rule = "the output folder must be new, empty or hold an earlier intnet.json, not other files"
+    assert capsys.readouterr().err == f"python -m model.export: error: {rule}: {tmp_path}\n"
+    assert [file.name for file in tmp_path.iterdir()] == ["notes.txt"]
+
+
 @pytest.mark.parametrize(
     ("which", "message"),
     [
         ("float", r"\S+/float/model.safetensors must be trained with --quantize"),
         ("none", r"\S+/none/model.safetensors must be a readable file: No such file or directory"),
+        ("", r"\S+/model.safetensors must be a file, not a folder"),
     ],
 )
 def test_bad_input_is_one_line(runs, tmp_path, capsys, which, message):
+    file = runs / which / train.FINAL
+    if not which:
+        file = tmp_path / train.FINAL
+        file.mkdir()
     with pytest.raises(SystemExit) as caught:
-        export.main([str(runs / which / train.FINAL), "--out", str(tmp_path / "net")])
+        export.main([str(file), "--out", str(tmp_path / "net")])
     assert caught.value.code == 2
     assert re.fullmatch(f"python -m model.export: error: {message}\n", capsys.readouterr().err)
     assert not (tmp_path / "net").exists()
