@@ -27,8 +27,7 @@ from hw.writer import Writer, place_layout
 
 __all__ = ["ControlAddresses", "small_accelerator"]
 
-RUN, STATES = 2, 5
-"""Of the sequencer's states, as Amaranth numbers them: that in which a layer runs; how many."""
+RUN, STATES = 2, 5  # of the sequencer, as Amaranth numbers them: a layer runs; how many there are
 
 
 def small_accelerator(shift: ShiftParams) -> AcceleratorParams:
@@ -191,10 +190,8 @@ class ControlAddresses(wiring.Component):
             Assert(self.probe_state < STATES),
             Assert(sequencer.layer < len(params.layers)),
             Assert(entry.as_value() == entries[sequencer.layer]),
-            Assert(self.probe_row < shift.height),
-            Assert(self.probe_column < shift.width),
-            Assert(self.probe_write_row < shift.height),
-            Assert(self.probe_write_column < shift.width),
+            *(Assert(row < shift.height) for row in (self.probe_row, self.probe_write_row)),
+            *(Assert(c < shift.width) for c in (self.probe_column, self.probe_write_column)),
             Assert(self.probe_slot < params.slots),
         ]
         for number, later in enumerate(place):
