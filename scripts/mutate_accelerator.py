@@ -33,7 +33,7 @@ from hw.accelerator_params import AcceleratorParams
 from model import agreement
 from model.agreement import MismatchError
 from scripts import mutate_invisible
-from scripts.mutate import Fault, Verdict, list_faults
+from scripts.mutate import LINT, Fault, Verdict, list_faults
 from scripts.mutate_networks import DESIGNS, Case
 
 __all__ = ["BLOCKS", "Mutated", "check", "judge", "mutated"]
@@ -63,12 +63,6 @@ LOOK = 37
 
 COUNTER_BITS = 8
 """Width of the activity counters here: they overflow, so that every bit of them matters."""
-
-LINT = "".join(
-    f"/* verilator lint_off {rule} */\n" for rule in ("CASEOVERLAP", "UNOPTFLAT", "WIDTHTRUNC")
-)
-"""A bit that a fault ties to another of the same port looks like a loop, but is none; and Yosys
-shifts in all bits even where it has found that few of them are used."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -23,7 +23,7 @@ from cosim.vectors import moved, random_maps
 from fpga import yosys
 from hw.params import ShiftParams
 from hw.shift import ShiftModule
-from scripts.mutate import SEED, Verdict, list_faults
+from scripts.mutate import LINT, SEED, Verdict, list_faults
 
 SHAPES = (ShiftParams(height=4, width=4, bits=2), ShiftParams(height=6, width=4, bits=2))
 
@@ -81,7 +81,7 @@ def mutants(params: ShiftParams, count: int) -> list[Mutant]:
                 f"mutant_{params.name}_{number}",
                 params,
                 fault.text,
-                (folder / f"{number}.v").read_text(encoding="utf-8"),
+                LINT + (folder / f"{number}.v").read_text(encoding="utf-8"),
             )
             for number, fault in enumerate(faults)
         ]
