@@ -36,8 +36,11 @@ IMAGES = 512
 ORIENTED = 64
 """Those of them that choose signs and zero points."""
 
-DEFAULTS = {"epochs": 6, "rate": 0.0002, "matrix_rate": 0.0004, "distil": 0.9}
-"""The tested recipe, where it differs from that of a float run."""
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "int8": {"epochs": 6, "rate": 0.0002, "matrix_rate": 0.0004, "distil": 0.9},
+    "int4": {"epochs": 10, "rate": 0.003, "matrix_rate": 0.006, "distil": 0.9, "average": 0.0},
+}
+"""The tested recipes, where they differ from that of a float run."""
 TAKEN = ("dataset", "form", "shortcut", "patch_size", "image_size")
 """What is the checkpoint's."""
 
@@ -58,7 +61,8 @@ def recipe_from(file: Path, options: Mapping[str, Any]) -> Recipe:
     """
     _, trained, _ = load_network(file)
     taken = {name: getattr(trained, name) for name in TAKEN}
-    return Recipe(**{**DEFAULTS, **taken, **options})
+    defaults = DEFAULTS.get(options.get("quantize", ""), {})
+    return Recipe(**{**defaults, **taken, **options})
 
 
 def begin(file: Path, recipe: Recipe, dataset: Dataset) -> tuple[Recipe, Prepare, nn.Module | None]:

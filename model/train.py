@@ -222,8 +222,12 @@ def _help(field: dataclasses.Field[Any]) -> str:
     if "range" in field.metadata:
         low, high = field.metadata["range"]
         text += f"; {low:g} to {high:g}"
-    other = f"; with --from {qat.DEFAULTS[field.name]}" if field.name in qat.DEFAULTS else ""
-    return f"{text} (default: {field.default}{other})"
+    others = [
+        f"{defaults[field.name]} for {integers}"
+        for integers, defaults in qat.DEFAULTS.items()
+        if field.name in defaults
+    ]
+    return f"{text} (default: {', '.join([str(field.default), *others])})"
 
 
 def _make_folder(out: Path) -> None:

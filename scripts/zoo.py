@@ -62,7 +62,7 @@ def command_line(recipe: Mapping[str, Any], source: str | None) -> str:
     defaults = {field.name: field.default for field in dataclasses.fields(Recipe)}
     skipped = {"model", "start"}
     if recipe["start"]:
-        defaults |= qat.DEFAULTS
+        defaults |= qat.DEFAULTS[recipe["quantize"]]
         skipped |= {"precision", *qat.TAKEN}
     changed = [
         f"--{name.replace('_', '-')} {value}"
