@@ -189,6 +189,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     options = parser().parse_args(arguments)
     modes = SHIFT_MODES if options.shift == "both" else (options.shift,)
+    if options.vcd_layer and options.vcd is None:
+        cli.bad_input(PROGRAM, "--vcd-layer must come with --vcd")
     try:
         net = intnet.read(options.intnet)
         built = {
@@ -208,7 +210,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ParameterError, DataError) as error:
         cli.bad_input(PROGRAM, error)
     except OSError as error:
-        cli.bad_input(PROGRAM, f"the waveform must be writable: {error}")
+        cli.bad_input(PROGRAM, f"the waveform must be writable: {options.vcd}: {error.strerror}")
     except (MismatchError, BuildError, simulators.SimulatorError) as error:
         print(f"{PROGRAM}: error: {error}", file=sys.stderr)
         return 1
@@ -218,6 +220,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     else:
         number = f"{len(images)} image{'s' * (len(images) > 1)}"
         print(f"{options.intnet}: {net.name}, {number} in RTL, all as in the golden executor")
+        print(f"sha256 of {intnet.JSON_FILE}: {intnet.digest(net)}")
         print(report.summary(results))
         if options.layers:
             print(f"\n{report.layers(results)}")

@@ -56,8 +56,9 @@ def test_both_modes_side_by_side(folder, capsys):
     assert run.main([*arguments, "--layers"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f"{folder}: psp_12_1, 1 image in RTL, all as in the golden executor"
-    assert lines[1].split() == ["an", "image", "fused", "in_place"]
-    assert [line.split()[0] for line in lines[12:]] == [each.name for each in NET.layers] * 2
+    assert lines[1] == f"sha256 of intnet.json: {intnet.digest(NET)}"
+    assert lines[2].split() == ["an", "image", "fused", "in_place"]
+    assert [line.split()[0] for line in lines[13:]] == [each.name for each in NET.layers] * 2
 
 
 def test_a_waveform_is_bounded_and_of_the_layer(folder, tmp_path, capsys):
@@ -73,6 +74,9 @@ def test_a_waveform_is_bounded_and_of_the_layer(folder, tmp_path, capsys):
     names = ", ".join(each.name for each in params("fused").layers)
     wanted = f"{run.PROGRAM}: error: the layer must be one of {names}, not none\n"
     assert capsys.readouterr().err == wanted
+    with pytest.raises(SystemExit, match="2"):
+        run.main(["--intnet", str(folder), "--vcd-layer", name])
+    assert capsys.readouterr().err == f"{run.PROGRAM}: error: --vcd-layer must come with --vcd\n"
 
 
 def test_a_mismatch_names_place_values_and_cycles():
