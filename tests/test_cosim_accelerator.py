@@ -95,7 +95,7 @@ RESIDUAL = network("residual", {"width": 24, "array_rows": 12, "depth": 1}), "fu
 FAULTS = {
     "image_before_stays_in_the_pool": (SP, "place_2[2] ? ", "1'h0 ? ", "pool: out of image 1"),
     "one_operand_only": (SP, "entry[4] ? \\data", "1'h0 ? \\data", "body.0.mix: out"),
-    "second_affine_without_sign": (SP, "[1] ? \\$35 ", "[0] ? \\$35 ", "stem: second"),
+    "second_affine_without_sign": (SP, "[1] ? \\$33 ", "[0] ? \\$33 ", "stem: second"),
     "dropped_outputs_written": (SP, "= outputs__valid & \\$1 ;", "= outputs__valid;", "map_writes"),
     "a_channel_is_not_moved": (SP, "== 3'h7;", "== 3'h6;", "body.0.mix: cycles"),
     "shifted_map_fetched_plainly": (
