@@ -256,8 +256,10 @@ def unpack(file: Path, folder: Path, wanted: Callable[[str], bool]) -> list[str]
         ):
             for header in archive:
                 left -= header.size
+                if left < 0:
+                    raise tarfile.TarError(f"it holds more than {MAX_UNPACKED} bytes")
                 path = PurePosixPath(header.name)
-                if path.is_absolute() or ".." in path.parts or left < 0:
+                if path.is_absolute() or ".." in path.parts:
                     raise tarfile.TarError(f"{header.name} leads outside")
                 if not (header.isdir() or header.isreg() or header.issym() or header.islnk()):
                     raise tarfile.TarError(f"{header.name} is no file")
