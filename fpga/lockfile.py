@@ -69,9 +69,10 @@ class Lock:
     def __post_init__(self) -> None:
         for package in self.packages:
             for field, pattern in _FIELDS.items():
-                if not re.fullmatch(pattern, getattr(package, field)):
+                value = getattr(package, field)
+                if not re.fullmatch(pattern, value):
                     raise ParameterError(
-                        f"{field} of a package must match {pattern}, not {getattr(package, field)!r}"
+                        f"{field} of a package must match {pattern}, not {value!r}"
                     )
             if type(package.size) is not int or not 0 < package.size <= _MAX_PACKAGE:
                 raise ParameterError(
