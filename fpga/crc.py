@@ -48,7 +48,6 @@ class SerialCrc(wiring.Component):
         m.submodules.processor = processor = CRC32_ISO_HDLC(data_width=1).create()
         bits = Signal(9)  # those left, least significant first; a one above them
         m.d.comb += [
-            self.busy.eq(bits[1:] != 0),
             processor.start.eq(self.start),
             processor.data.eq(bits[0]),
             processor.valid.eq(self.busy),
@@ -56,7 +55,7 @@ class SerialCrc(wiring.Component):
         ]
         m.d.sync += self.intact.eq(processor.match_detected)
         with m.If(self.valid):
-            m.d.sync += bits.eq(Cat(self.data, Const(1, 1)))
+            m.d.sync += [bits.eq(Cat(self.data, Const(1, 1))), self.busy.eq(1)]
         with m.Else():
-            m.d.sync += bits.eq(bits >> 1)
+            m.d.sync += [bits.eq(bits >> 1), self.busy.eq(bits[2:] != 0)]
         return m
