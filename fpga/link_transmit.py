@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib import stream, wiring
-from amaranth.lib.crc.catalog import CRC32_ISO_HDLC
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from fpga.cobs import PACKET_BYTE, CobsEncoder
+from fpga.crc import SerialCrc
 from fpga.link_receive import CRC_BYTES
 
 __all__ = ["LONGEST_ANSWER", "AnswerSender"]
@@ -34,22 +34,28 @@ class AnswerSender(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Build it."""
         m = Module()
-        m.submodules.crc = crc = CRC32_ISO_HDLC().create()
+        m.submodules.crc = crc = SerialCrc()
         m.submodules.encoder = encoder = CobsEncoder(longest=LONGEST_ANSWER)
         connect(m, encoder.frame, flipped(self.frame))
         packet = encoder.packet
         number = Signal(range(CRC_BYTES))
-        m.d.comb += crc.data.eq(self.body.payload.byte)
-        with m.FSM():
+        ready = Signal()  # from a flip-flop: who asks has a whole cycle for the answer
+        taken = self.body.valid & ready
+        m.d.comb += [
+            self.body.ready.eq(ready),
+            crc.data.eq(self.body.payload.byte),
+            crc.valid.eq(taken),
+        ]
+        with m.FSM() as fsm:
             with m.State("BODY"):
                 m.d.comb += [
                     packet.payload.byte.eq(self.body.payload.byte),
-                    packet.valid.eq(self.body.valid),
-                    self.body.ready.eq(packet.ready),
-                    crc.valid.eq(self.body.valid & packet.ready),
+                    packet.valid.eq(taken),
                 ]
-                with m.If(crc.valid & self.body.payload.last):
-                    m.next = "CRC"
+                with m.If(taken & self.body.payload.last):
+                    m.next = "LAST"
+            with m.State("LAST"), m.If(~crc.busy):
+                m.next = "CRC"
             with m.State("CRC"):
                 m.d.comb += [
                     packet.payload.byte.eq(crc.crc.word_select(number, 8)),
@@ -61,4 +67,5 @@ class AnswerSender(wiring.Component):
                     with m.If(packet.payload.last):
                         m.d.comb += crc.start.eq(1)
                         m.next = "BODY"
+        m.d.sync += ready.eq(fsm.ongoing("BODY") & packet.ready & ~crc.busy & ~taken)
         return m
