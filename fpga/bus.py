@@ -12,7 +12,10 @@ from amaranth.lib.wiring import In, Out
 
 from hw.params import ParameterError, check_integer
 
-__all__ = ["Bus", "Design", "Region"]
+__all__ = ["REGISTER_BITS", "Bus", "Design", "Region"]
+
+REGISTER_BITS = 48
+"""Of a design's own register."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,7 +101,7 @@ class Bus(wiring.Signature):
     busy : In
         A run goes on: high from the cycle after ``run`` on, for as many cycles as are counted.
         While it is high, neither ``re`` nor ``we`` nor ``begin`` comes for the design's regions.
-    registers : In, 32 a register
+    registers : In, 48 a register
     """
 
     def __init__(self, registers: int = 0) -> None:
@@ -114,7 +117,7 @@ class Bus(wiring.Signature):
                 "run": Out(1),
                 "argument": Out(8),
                 "busy": In(1),
-                "registers": In(data.ArrayLayout(32, registers)),
+                "registers": In(data.ArrayLayout(REGISTER_BITS, registers)),
             }
         )
 

@@ -6,13 +6,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from amaranth.hdl import Array, Const, Module, Mux, Signal, Value
+from amaranth.hdl import Array, Cat, Const, Module, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.crc.catalog import CRC32_ISO_HDLC
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from fpga.bus import Bus, Design, Region
+from fpga.bus import REGISTER_BITS, Bus, Design, Region
 
 __all__ = ["INFO", "REGISTERS", "InfoRom", "Registers", "device_info", "device_regions"]
 
@@ -95,7 +95,7 @@ class InfoRom(wiring.Component):
 
 
 class Registers(wiring.Component):
-    """Region ``registers``: words of 64 bits, of which the lower 32 count.
+    """Region ``registers``: words of 64 bits, of which the device's own use 32, a design's 48.
 
     A word is taken as a whole when its first byte is read. They must be read in order, which the
     link does.
@@ -111,13 +111,14 @@ class Registers(wiring.Component):
     synced : In
         Strobe: ``loaded`` begins anew.
     busy : In
-    counts : In, 32 a register
+    counts : In, 48 a register
         Both are the design's.
     """
 
     def __init__(self, design: Design) -> None:
         self._loads = {r.number: r for r in design.regions if not r.readable}
-        counts = data.ArrayLayout(32, len(design.registers))
+        self._own = bool(design.registers)
+        counts = data.ArrayLayout(REGISTER_BITS, len(design.registers))
         super().__init__(
             {"bus": In(Bus()), "synced": In(1), "busy": In(1), "counts": In(counts)}
         )  # fmt: skip
@@ -145,9 +146,9 @@ class Registers(wiring.Component):
 
         words = Array([self.busy, cycles, runs, loaded, *self.counts])
         number = bus.address >> _WORD_BYTES.bit_length() - 1
-        taken = Signal(32)
+        taken = Signal(REGISTER_BITS if self._own else 32)
         with m.If(bus.re & (bus.address % _WORD_BYTES == 0)):
             m.d.sync += taken.eq(words[number[: (len(words) - 1).bit_length()]])
-        byte = bus.address % _WORD_BYTES
-        m.d.sync += bus.rdata.eq(Mux(byte[2], 0, taken.word_select(byte[:2], 8)))
+        padded = Cat(taken, Const(0, 8 * _WORD_BYTES - len(taken)))
+        m.d.sync += bus.rdata.eq(padded.word_select(bus.address % _WORD_BYTES, 8))
         return m

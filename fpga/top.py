@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import ClockDomain, ClockSignal, Instance, Module, ResetSignal, Signal, Value
+from amaranth.hdl import ClockDomain, ClockSignal, Instance, Module, Mux, ResetSignal, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.cdc import FFSynchronizer
 from amaranth.lib.wiring import In, Out
@@ -22,16 +22,20 @@ _RESET_STAGES = 4
 
 
 class Top(wiring.Component):
-    """A device with the pads of an Artix-7 around it, and no PLL: it runs at the board's clock.
+    """A device with the pads of an Artix-7 around it, at the board's clock or at a part of it.
 
-    All flip-flops begin as configured, which is as after a reset; the reset then lasts until the
-    clock has been there for four cycles. LEDs: 0 blinks slowly; 1 after a run, 2 after a dropped
-    frame, each for about an eighth of a second; others are dark.
+    No PLL: to divide the clock, its buffer lets every ``divide``-th pulse pass. All flip-flops
+    begin as configured, which is as after a reset; the reset then lasts until the clock has been
+    there for four cycles. LEDs: 0 blinks slowly; 1 after a run, 2 after a dropped frame, each for
+    about an eighth of a second; others are dark.
 
     Parameters
     ----------
     design : Design
     clock_hz : int
+        Of the device.
+    divide : int
+        The board's clock is that many times as fast, 1…16.
     differential : bool
         The clock comes on two pins.
     reset_active_low : bool
@@ -60,6 +64,7 @@ class Top(wiring.Component):
         design: Design,
         *,
         clock_hz: int,
+        divide: int = 1,
         differential: bool,
         reset_active_low: bool,
         leds: int,
@@ -72,6 +77,7 @@ class Top(wiring.Component):
             raise ParameterError(
                 f"clock_hz must be a multiple of the baud rate {baud} to within 1 %, not {clock_hz}"
             )
+        self._divide = check_integer("divide", divide, 1, 16)
         self._differential = differential
         self._reset_active_low = reset_active_low
         self._blink_bits = clock_hz.bit_length()  # one to two seconds
@@ -108,7 +114,7 @@ class Top(wiring.Component):
         m.submodules.pad_uart_tx = _output(device.tx, self.uart_tx)
 
         m.domains.sync = ClockDomain()
-        m.submodules.clock_buffer = Instance("BUFG", ("i", "I", clock), ("o", "O", ClockSignal()))
+        self._buffer(m, clock)
         m.submodules.reset = FFSynchronizer(
             ~rst if self._reset_active_low else rst, ResetSignal(), init=1, stages=_RESET_STAGES
         )
@@ -130,6 +136,25 @@ class Top(wiring.Component):
         for number, light in enumerate(lights):
             m.submodules[f"pad_led_{number}"] = _output(light, self.led[number])
         return m
+
+    def _buffer(self, m: Module, clock: Signal) -> None:
+        """Drive the device's clock."""
+        if self._divide == 1:
+            m.submodules.clock_buffer = Instance(
+                "BUFG", ("i", "I", clock), ("o", "O", ClockSignal())
+            )
+            return
+        m.domains.board = ClockDomain(reset_less=True)
+        pulse = Signal(range(self._divide))
+        enable = Signal()
+        last = self._divide - 1
+        m.d.board += [pulse.eq(Mux(pulse == last, 0, pulse + 1)), enable.eq(pulse == last)]
+        m.submodules.board_buffer = Instance(
+            "BUFG", ("i", "I", clock), ("o", "O", ClockSignal("board"))
+        )
+        m.submodules.clock_buffer = Instance(
+            "BUFGCE", ("i", "I", clock), ("i", "CE", enable), ("o", "O", ClockSignal())
+        )
 
 
 def _input(pad: Value, inside: Value) -> Instance:
