@@ -85,8 +85,10 @@ class _Build:
     @property
     def commands(self) -> list[str]:
         """What Yosys does."""
+        # Without the hundreds of modules of the cell library that are not used.
+        used = f"hierarchy -top {TOP} -purge_lib"
         mapping = yosys.synthesis(TOP, pads=True)
-        return ["read_verilog top.v", *mapping, "write_json netlist.json"]
+        return ["read_verilog top.v", *mapping, used, "write_json netlist.json"]
 
     def route(self, folder: Path) -> None:
         # On stdout, since nextpnr does not notice when it writes a file to a full disk.
@@ -107,8 +109,7 @@ class _Build:
     def check(self, folder: Path) -> None:
         use = report.placed(_modules(folder / "routed.json"), TOP)
         timing = _object(folder / "timing.json")
-        short = report.shortage(use, self.board.limits)
-        if fault := short or report.slowness(timing, self.board.clock_hz):
+        if fault := report.fault(use, timing, self.board):
             raise BuildError(fault)
 
     def repair(self, folder: Path) -> None:
@@ -222,16 +223,18 @@ def _object(file: Path) -> dict[str, Any]:
 
 
 def _modules(file: Path) -> netlist_guard.Modules:
-    modules: netlist_guard.Modules = _object(file)["modules"]
+    modules: netlist_guard.Modules = _object(file).get("modules", {})
+    if TOP not in modules:
+        raise BuildError(f"{file.name} must hold a module {TOP}")
     return modules
 
 
 def _figures(folder: Path, board: Board) -> dict[str, Any]:
     found = report.figures(folder, board, seconds(folder))
     bits = folder / "top.bits"
-    return found | (
-        {"bits_sha256": hashlib.sha256(bits.read_bytes()).hexdigest()} if bits.exists() else {}
-    )
+    # A file's own sha256, so that sha256sum tells the same.
+    sha256 = {"bits_sha256": hashlib.sha256(bits.read_bytes()).hexdigest()} if bits.exists() else {}
+    return found | sha256
 
 
 def _program(folder: Path, board: Board) -> int:
@@ -265,12 +268,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     board = BOARDS[options.board]
     folder = getattr(options, "out", ROOT / "build/fpga" / f"{board.name}_{options.design}")
     try:
+        if options.action == "program" and options.design == "module":
+            raise ParameterError("the design to be loaded must be made for a board, not `module`")
         stages = stages_of(board, options.design, options.seed, find())
         if options.action == "build":
             build(folder, stages)
-        needed = [each for each in stages if each.name != "check"]
-        if options.action == "program" and options.design == "module":
-            raise ParameterError("the design to be loaded must be made for a board, not `module`")
+        # A report also tells of what was routed and does not do.
+        names = [stage.name for stage in stages]
+        needed = stages if options.action == "program" else stages[: names.index("check")]
         if name := stale(folder, needed):
             raise BuildError(f"{folder} must be up to date, stage {name} is not: build it first")
         if options.action == "program":
@@ -282,6 +287,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"{PROGRAM}: {' '.join(str(error).split())}\n")
         return 1
     print(json.dumps(found, indent=2) if options.json else report.table(found))
+    if fault := found["fault"]:
+        sys.stderr.write(f"{PROGRAM}: {fault}\n")
+        return 1
     return 0
 
 

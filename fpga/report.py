@@ -18,7 +18,7 @@ from typing import Any
 from fpga.boards import Board, Limits
 from fpga.netlist_guard import Modules
 
-__all__ = ["Use", "figures", "placed", "shortage", "slowness", "synthesised", "table"]
+__all__ = ["Use", "fault", "figures", "placed", "shortage", "slowness", "synthesised", "table"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,7 +96,7 @@ def slowness(timing: dict[str, Any], clock_hz: int) -> str | None:
         nextpnr's ``--report``.
     clock_hz : int
     """
-    clocks = timing["fmax"]
+    clocks = timing.get("fmax", {})
     if len(clocks) != 1:
         return f"the design must have one clock, not {len(clocks)}"
     ((_, clock),) = clocks.items()
@@ -106,6 +106,11 @@ def slowness(timing: dict[str, Any], clock_hz: int) -> str | None:
     if estimate < wanted:
         return f"the estimated frequency must be at least {wanted:g} MHz, not {estimate:.1f}"
     return None
+
+
+def fault(use: Use, timing: dict[str, Any], board: Board) -> str | None:
+    """Say why a routed design does not do on a board; None if it does."""
+    return shortage(use, board.limits) or slowness(timing, board.clock_hz)
 
 
 def figures(folder: Path, board: Board, seconds: dict[str, float]) -> dict[str, Any]:
@@ -124,16 +129,18 @@ def figures(folder: Path, board: Board, seconds: dict[str, float]) -> dict[str, 
     routed = json.loads((folder / "routed.json").read_text("utf-8"))["modules"]
     timing = json.loads((folder / "timing.json").read_text("utf-8"))
     log = (folder / "nextpnr.log").read_text("utf-8", "replace")
-    ((_, clock),) = timing["fmax"].items()
+    use = placed(routed, "top")
+    estimates = [clock["achieved"] for clock in timing.get("fmax", {}).values()]
     return {
         "board": board.name,
         "part": board.part,
         "synthesised": dataclasses.asdict(synthesised(modules, "top")),
-        "placed": dataclasses.asdict(placed(routed, "top")),
+        "placed": dataclasses.asdict(use),
         "limits": dataclasses.asdict(board.limits),
         "clock_mhz": board.clock_hz / 1e6,
-        "fmax_estimate_mhz": round(clock["achieved"], 2),
+        "fmax_estimate_mhz": round(min(estimates, default=0.0), 2),
         "hold_warnings": len(re.findall(r"^Warning: Hold/min time violation", log, re.MULTILINE)),
+        "fault": fault(use, timing, board),
         "seconds": seconds,
     }
 

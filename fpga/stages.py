@@ -3,8 +3,7 @@
 
 ``manifest.json`` holds, for each stage that has run, what it depended on and the sha256 of its
 inputs and outputs. A stage works in a scratch folder; its outputs are renamed into place when they
-are whole. So a build that was interrupted goes on at the first stage that is not up to date. A
-leaf: the standard library, and `hw.cli`.
+are whole. So a build that was interrupted goes on at the first stage that is not up to date.
 """
 
 from __future__ import annotations
@@ -26,6 +25,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from fpga.toolchain import environment
 from hw.cli import replace
 
 __all__ = ["BuildError", "Stage", "build", "call", "digest", "seconds", "stale"]
@@ -89,13 +89,16 @@ def build(folder: Path, stages: Sequence[Stage]) -> None:
         for number, stage in enumerate(stages):
             if _is_fresh(folder, stage, records):
                 continue
-            # What the later stages made of the old outputs is no result any more.
-            for late in stages[number:]:
-                records.pop(late.name, None)
-                for name in late.outputs:
-                    (folder / name).unlink(missing_ok=True)
-            _store(folder / MANIFEST, {"format": FORMAT, "stages": records})
-            _run(folder, stage)
+            try:
+                _run(folder, stage)
+            except BaseException:
+                # What the later stages made of older inputs is no result any more.
+                for late in stages[number:]:
+                    records.pop(late.name, None)
+                    for name in late.outputs:
+                        (folder / name).unlink(missing_ok=True)
+                _store(folder / MANIFEST, {"format": FORMAT, "stages": records})
+                raise
             records[stage.name] = _record(folder, stage)
             _store(folder / MANIFEST, {"format": FORMAT, "stages": records})
 
@@ -120,18 +123,19 @@ def call(arguments: Sequence[str | Path], folder: Path, *, log: str) -> bytes:
         If it does not start or fails; the message is its own first error.
     """
     name = Path(arguments[0]).name
-    try:
-        with (folder / log).open("wb") as said:
+    with (folder / log).open("wb") as said:
+        try:
             done = subprocess.run(
                 arguments,
                 cwd=folder,
+                env=environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=said,
                 check=False,
             )
-    except OSError as error:
-        raise BuildError(f"{name} does not start: {error.strerror}") from None
+        except OSError as error:
+            raise BuildError(f"{name} does not start: {error.strerror}") from None
     if done.returncode:
         raise BuildError(f"{name}: {_complaint(folder / log, done)}")
     return done.stdout
@@ -140,7 +144,7 @@ def call(arguments: Sequence[str | Path], folder: Path, *, log: str) -> bytes:
 def _complaint(log: Path, done: subprocess.CompletedProcess[bytes]) -> str:
     """Return a failed tool's own first error, or what else is known."""
     said = log.read_text("utf-8", "replace") + done.stdout[-4096:].decode("utf-8", "replace")
-    if found := re.search(r"^.*\berror\b.*$", said, re.IGNORECASE | re.MULTILINE):
+    if found := re.search(r"^.*\berror: .*$", said, re.IGNORECASE | re.MULTILINE):
         return found[0].strip()
     lines = said.strip().splitlines()
     last = lines[-1].strip() if lines else "no output"
