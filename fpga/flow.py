@@ -45,7 +45,7 @@ from fpga.designs import DESIGNS, TOP, sources
 from fpga.fasm import FasmError
 from fpga.frames import FrameError, assemble
 from fpga.stages import BuildError, Stage, build, call, digest, seconds, stale
-from fpga.toolchain import Toolchain, ToolchainError, find
+from fpga.toolchain import Toolchain, ToolchainError, find, install
 from hw import cli
 from hw.params import ParameterError
 
@@ -270,7 +270,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.action == "program" and options.design == "module":
             raise ParameterError("the design to be loaded must be made for a board, not `module`")
-        stages = stages_of(board, options.design, options.seed, find())
+        tools = install() if options.action == "build" else find()
+        stages = stages_of(board, options.design, options.seed, tools)
         if options.action == "build":
             build(folder, stages)
         # A report also tells of what was routed and does not do.

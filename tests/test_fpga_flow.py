@@ -241,6 +241,7 @@ class Fakes:
         self.assembled = []
         self.write()
         monkeypatch.setattr(flow, "find", self.find)
+        monkeypatch.setattr(flow, "install", self.find)
         monkeypatch.setattr(flow, "sources", lambda *_: {"top.v": "module", "top.xdc": "pins"})
         monkeypatch.setattr(flow.yosys, "run", self.yosys)
         monkeypatch.setattr(flow, "assemble", self.assemble)
@@ -394,7 +395,7 @@ def test_tools_that_are_missing_are_one_line(fakes, run, monkeypatch):
     def missing():
         raise ToolchainError("there is no nextpnr: run `make -C fpga toolchain`")
 
-    monkeypatch.setattr(flow, "find", missing)
+    monkeypatch.setattr(flow, "install", missing)
     assert run("build") == failed("there is no nextpnr: run `make -C fpga toolchain`")
 
 
