@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from fpga import flow, report, stages
+from fpga import steps as recipe
 from fpga.boards import BOARDS
 from fpga.frames import Frames
 from fpga.stages import BuildError, Stage, build, call, stale
@@ -242,9 +243,9 @@ class Fakes:
         self.write()
         monkeypatch.setattr(flow, "find", self.find)
         monkeypatch.setattr(flow, "install", self.find)
-        monkeypatch.setattr(flow, "sources", lambda *_: {"top.v": "module", "top.xdc": "pins"})
-        monkeypatch.setattr(flow.yosys, "run", self.yosys)
-        monkeypatch.setattr(flow, "assemble", self.assemble)
+        monkeypatch.setattr(recipe, "sources", lambda *_: {"top.v": "module", "top.xdc": "pins"})
+        monkeypatch.setattr(recipe.yosys, "run", self.yosys)
+        monkeypatch.setattr(recipe, "assemble", self.assemble)
 
     def write(self, **bodies):
         """Write the tools, some with another body."""
@@ -387,7 +388,7 @@ def test_a_full_disk_is_one_line(fakes, run, tmp_path, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "top.v")
 
-    monkeypatch.setattr(flow, "sources", full)
+    monkeypatch.setattr(recipe, "sources", full)
     assert run("build") == (1, "", "error: [Errno 28] No space left on device: 'top.v'")
 
 
@@ -399,11 +400,19 @@ def test_tools_that_are_missing_are_one_line(fakes, run, monkeypatch):
     assert run("build") == failed("there is no nextpnr: run `make -C fpga toolchain`")
 
 
+NO_NETWORK = (
+    "a network must be one of the zoo (psp_64_4_int4, psp_64_4_int8, psp_64_4_int8_adc6) "
+    "or a folder with an intnet.json, not 'psp_9'"
+)
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
         (["--board", "arty_z7"], "argument --board: invalid choice: 'arty_z7'"),
         (["--design", "blinky"], "argument --design: invalid choice: 'blinky'"),
+        (["--net", "psp_64_4"], "only the design `accelerator` has a --net, not `shift`"),
+        (["--design", "accelerator", "--net", "psp_9"], NO_NETWORK),
         (["--seed", "0"], "argument --seed: seed must be an integer from 1 to "),
     ],
 )
@@ -444,9 +453,10 @@ def test_real_tools_build_the_same_bits_in_two_folders(tmp_path):
         pytest.skip(f"no tools: {error}")
     board = BOARDS["arty_a7_35t"]
     for name in ("one", "other"):
-        build(tmp_path / name, flow.stages_of(board, "shift", 1, tools))
-    for file in ("top.v", "nextpnr.fasm", "routed.json", "top.fasm", "top.bits", "manifest.json"):
-        if file != "manifest.json":
-            assert (tmp_path / "one" / file).read_bytes() == (
-                tmp_path / "other" / file
-            ).read_bytes()
+        build(tmp_path / name, recipe.stages_of(board, "shift", None, 1, tools))
+    one, other = tmp_path / "one", tmp_path / "other"
+    for file in ("top.v", "netlist.json", "nextpnr.fasm", "routed.json", "top.fasm", "top.bits"):
+        assert (one / file).read_bytes() == (other / file).read_bytes(), file
+    found = report.figures(one, board, {})
+    assert found["fault"] is None
+    assert found["placed"]["pads"] == 8
