@@ -5,6 +5,7 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -13,12 +14,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fpga import flow, report, stages
+from fpga import flow, report, stages, yosys
 from fpga import steps as recipe
 from fpga.boards import BOARDS
 from fpga.frames import Frames
 from fpga.stages import BuildError, Stage, build, call, stale
 from fpga.toolchain import Toolchain, ToolchainError, find
+from fpga.yosys import YosysError
 from hw import cli
 
 ROOT = Path(__file__).parent.parent
@@ -213,6 +215,18 @@ def test_what_a_tool_says_is_logged_and_what_it_writes_returned(tmp_path):
     assert (tmp_path / "log").read_text() == "said\n"
 
 
+def test_pads_and_clock_buffers_are_added_only_if_asked_for():
+    (without,), (pads,) = yosys.synthesis("top"), yosys.synthesis("top", pads=True)
+    assert without.replace(" -noiopad -noclkbuf", "") == pads
+    assert without != pads
+
+
+def test_yosys_leaves_a_log_also_when_it_fails(tmp_path):
+    with pytest.raises(YosysError, match="^ERROR: .*none.v"):
+        yosys.run(["read_verilog none.v"], tmp_path, log="yosys.log")
+    assert "ERROR: " in (tmp_path / "yosys.log").read_text()
+
+
 # Below: the whole flow with tools that pretend, one design of one frame.
 
 CELLS = {
@@ -390,6 +404,13 @@ def test_a_full_disk_is_one_line(fakes, run, tmp_path, monkeypatch):
 
     monkeypatch.setattr(recipe, "sources", full)
     assert run("build") == (1, "", "error: [Errno 28] No space left on device: 'top.v'")
+
+
+def test_a_full_disk_that_a_tool_does_not_notice_is_one_line(fakes, run, tmp_path, monkeypatch):
+    fakes.write(nextpnr="printf '{\"fm' > timing.json; printf '{}' > routed.json")
+    usage = shutil.disk_usage(tmp_path)._replace(free=4096)
+    monkeypatch.setattr(stages.shutil, "disk_usage", lambda _: usage)
+    assert run("build") == failed(f"route: the disk is full: {tmp_path}/out")
 
 
 def test_tools_that_are_missing_are_one_line(fakes, run, monkeypatch):
