@@ -52,15 +52,14 @@ class Frames:
     def text(self) -> bytes:
         """Return the frames as ``xc7frames2bit`` takes them: ``0xADDRESS 0xWORD,…,0xWORD``."""
         table = np.concatenate((self.addresses[:, None], self.words), axis=1)
-        shape = (*table.shape, 4, 2)
         digits = np.frombuffer(b"0123456789ABCDEF", np.uint8)
-        line = np.empty((*table.shape, 11), np.uint8)
-        line[...] = np.frombuffer(b"0x00000000,", np.uint8)
         pairs = digits[np.arange(256)[:, None] >> (4, 0) & 15]
-        line[..., 2:10] = pairs[table.astype(">u4").view(np.uint8)].reshape(*shape[:2], 8)
-        line[:, 0, 10] = ord(" ")
-        line[:, -1, 10] = ord("\n")
-        return line.tobytes()
+        text = np.empty((*table.shape, 11), np.uint8)
+        text[...] = np.frombuffer(b"0x00000000,", np.uint8)
+        text[..., 2:10] = pairs[table.astype(">u4").view(np.uint8)].reshape(*table.shape, 8)
+        text[:, 0, 10] = ord(" ")
+        text[:, -1, 10] = ord("\n")
+        return text.tobytes()
 
 
 class _Claims:
@@ -74,8 +73,9 @@ class _Claims:
         self.zeros = array("q")
         self.unknown: list[str] = []
         self._ones = array("q")
-        self._values: dict[tuple[str, str], list[tuple[int, int]]] = {}
-        self._vectors: dict[tuple[str, str], npt.NDArray[np.int64]] = {}
+        self._vectors: dict[
+            tuple[str, str], tuple[npt.NDArray[np.int64], list[tuple[int, int]]]
+        ] = {}
 
     def add(self, feature: Feature) -> None:
         """Claim a feature's bits, or note that it is unknown."""
@@ -94,8 +94,7 @@ class _Claims:
     def ones(self) -> Iterator[npt.NDArray[np.int64]]:
         """Yield the positions of ones."""
         yield np.frombuffer(self._ones, np.int64)
-        for key, claims in self._values.items():
-            positions = self._vectors[key]
+        for positions, claims in self._vectors.values():
             size = (len(positions) + 7) // 8
             data = b"".join(value.to_bytes(size, "little") for _, value in claims)
             table = np.frombuffer(data, np.uint8).reshape(-1, size)
@@ -113,9 +112,8 @@ class _Claims:
         value = feature.value << feature.low
         if segment is None or not segment.holds(whole) or value >> len(positions):
             return False
-        key = tile.kind.name, name
-        self._vectors[key] = positions
-        self._values.setdefault(key, []).append((segment.origin, value))
+        _, claims = self._vectors.setdefault((tile.kind.name, name), (positions, []))
+        claims.append((segment.origin, value))
         return True
 
     def _add_bit(self, feature: Feature, tile: Tile, name: str, index: int) -> None:
