@@ -9,7 +9,7 @@ Their banks were checked with prjxray's ``package_pins.csv``. Sizes of the parts
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 __all__ = ["BOARDS", "Board", "Limits", "Pin", "xdc"]
 
@@ -87,7 +87,9 @@ class Board:
             yield f"led[{index}]", pin
 
 
-def xdc(ports: Iterable[tuple[str, Pin]], *, clock: str, clock_hz: int) -> str:
+def xdc(
+    ports: Iterable[tuple[str, Pin]], *, clock: str, clock_hz: int, divided: Mapping[str, int]
+) -> str:
     """Return constraints in nextpnr's dialect of XDC: pins and their standards, and the clock.
 
     Parameters
@@ -97,12 +99,19 @@ def xdc(ports: Iterable[tuple[str, Pin]], *, clock: str, clock_hz: int) -> str:
     clock : str
         The port on which the clock comes, the positive one of two.
     clock_hz : int
+    divided : mapping of str to int
+        Nets of clocks made of it, and by how much each is slower; 1 says nothing.
     """
     lines = [
         f"set_property -dict {{LOC {pin.name} IOSTANDARD {pin.standard}}} [get_ports {{{port}}}]"
         for port, pin in ports
     ]
     lines.append(f"create_clock -period {1e9 / clock_hz:g} [get_ports {{{clock}}}]")
+    lines += [
+        f"create_clock -period {1e9 * by / clock_hz:g} [get_nets {{{net}}}]"
+        for net, by in divided.items()
+        if by > 1
+    ]
     return "\n".join(lines) + "\n"
 
 

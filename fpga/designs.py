@@ -21,7 +21,7 @@ from hw.product import ports_of
 from hw.shift import ShiftModule
 from model import intnet
 
-__all__ = ["DESIGNS", "NETWORK", "TOP", "network", "sources"]
+__all__ = ["DESIGNS", "NETWORK", "TOP", "divisor", "network", "sources"]
 
 TOP = "top"
 """Verilog name of the top."""
@@ -33,6 +33,12 @@ board has such wires, and it gets no bitstream."""
 
 NETWORK = "psp_64_4"
 """The accelerator's, unless told otherwise."""
+
+_FASTEST = {"accelerator": 100_000_000}
+"""Clocks in Hz that designs are made for; the others take that of any board."""
+
+_CLOCK_NET = "device.clk"
+"""What nextpnr calls the clock behind the buffer that divides it."""
 
 _ZOO = Path(__file__).parent.parent / "model/zoo"
 
@@ -62,6 +68,11 @@ def network(name: str) -> Path:
     )
 
 
+def divisor(name: str, board: Board) -> int:
+    """Return by how much a board's clock is divided for a design."""
+    return -(-board.clock_hz // _FASTEST.get(name, board.clock_hz))
+
+
 def sources(name: str, board: Board, net: Path | None, database: Path) -> dict[str, str]:
     """Return a design's ``top.v`` and ``top.xdc``.
 
@@ -80,18 +91,19 @@ def sources(name: str, board: Board, net: Path | None, database: Path) -> dict[s
     ParameterError
         If the network is none, or the board is none for the design.
     """
+    divide = divisor(name, board)
     if name == "module":
         component: wiring.Component = ShiftModule(params=_SHIFT)
         ports = _any_pins(component, board, database)
         clock = "clk"
     else:
         design = _accelerator(net, board) if net else ShiftDesign(params=_SHIFT)
-        component = _top(design, board)
+        component = _top(design, board, divide)
         ports = list(board.ports())
         clock = board.clock_ports[0]
     return {
         "top.v": verilog.emit(component, TOP),
-        "top.xdc": xdc(ports, clock=clock, clock_hz=board.clock_hz),
+        "top.xdc": xdc(ports, clock=clock, clock_hz=board.clock_hz, divided={_CLOCK_NET: divide}),
     }
 
 
@@ -107,10 +119,11 @@ def _accelerator(folder: Path, board: Board) -> AcceleratorDesign:
     return AcceleratorDesign(image, network=net.name, sha256=intnet.digest(net))
 
 
-def _top(design: Design, board: Board) -> Top:
+def _top(design: Design, board: Board, divide: int) -> Top:
     return Top(
         design,
-        clock_hz=board.clock_hz,
+        clock_hz=board.clock_hz // divide,
+        divide=divide,
         differential=len(board.clock) == 2,
         reset_active_low=board.reset_active_low,
         leds=len(board.leds),

@@ -22,7 +22,7 @@ from typing import Any
 
 from fpga import report
 from fpga.boards import BOARDS, Board
-from fpga.designs import DESIGNS, NETWORK, network
+from fpga.designs import DESIGNS, NETWORK, divisor, network
 from fpga.stages import BuildError, build, seconds, stale
 from fpga.steps import stages_of
 from fpga.toolchain import ToolchainError, find, install
@@ -35,8 +35,8 @@ PROGRAM = "python -m fpga.flow"
 ROOT = Path(__file__).parent.parent
 
 
-def _figures(folder: Path, board: Board) -> dict[str, Any]:
-    found = report.figures(folder, board, seconds(folder))
+def _figures(folder: Path, board: Board, design: str) -> dict[str, Any]:
+    found = report.figures(folder, board, divisor(design, board), seconds(folder))
     bits = folder / "top.bits"
     # A file's own sha256, so that sha256sum tells the same.
     sha256 = {"bits_sha256": hashlib.sha256(bits.read_bytes()).hexdigest()} if bits.exists() else {}
@@ -97,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise BuildError(f"{folder} must be up to date, stage {old} is not: build it first")
         if options.action == "program":
             return _program(folder, board)
-        found = _figures(folder, board)
+        found = _figures(folder, board, design)
     except (ParameterError, cli.OutputError) as error:
         cli.bad_input(PROGRAM, error)
     except (BuildError, ToolchainError) as error:

@@ -87,33 +87,39 @@ def shortage(use: Use, limits: Limits) -> str | None:
     return f"it must fit the part, not take {', '.join(short)}" if short else None
 
 
-def slowness(timing: dict[str, Any], clock_hz: int) -> str | None:
-    """Say what is wrong with nextpnr's timing report; None if it meets the one clock there is.
+def slowness(timing: dict[str, Any], clock_hz: int, divide: int = 1) -> str | None:
+    """Say what is wrong with nextpnr's timing report; None if it meets its clocks.
 
     Parameters
     ----------
     timing : dict
         nextpnr's ``--report``.
     clock_hz : int
+        Of the board.
+    divide : int
+        The design's clock is that much slower; the board's then drives what divides it.
     """
-    clocks = timing.get("fmax", {})
-    if len(clocks) != 1:
-        return f"the design must have one clock, not {len(clocks)}"
-    ((_, clock),) = clocks.items()
-    wanted, estimate = clock_hz / 1e6, clock["achieved"]
-    if abs(clock["constraint"] - wanted) > 0.01:
-        return f"the clock's constraint must be {wanted:g} MHz, not {clock['constraint']:g}"
-    if estimate < wanted:
-        return f"the estimated frequency must be at least {wanted:g} MHz, not {estimate:.1f}"
+    wanted = sorted({clock_hz / divide / 1e6, clock_hz / 1e6})
+    clocks = sorted(timing.get("fmax", {}).values(), key=lambda clock: clock["constraint"])
+    if len(clocks) != len(wanted):
+        return f"the number of clocks must be {len(wanted)}, not {len(clocks)}"
+    for clock, megahertz in zip(clocks, wanted, strict=True):
+        if abs(clock["constraint"] - megahertz) > 0.01:
+            return f"the clock's constraint must be {megahertz:g} MHz, not {clock['constraint']:g}"
+        if clock["achieved"] < megahertz:
+            return (
+                f"the estimated frequency must be at least {megahertz:g} MHz, "
+                f"not {clock['achieved']:.1f}"
+            )
     return None
 
 
-def fault(use: Use, timing: dict[str, Any], board: Board) -> str | None:
+def fault(use: Use, timing: dict[str, Any], board: Board, divide: int = 1) -> str | None:
     """Say why a routed design does not do on a board; None if it does."""
-    return shortage(use, board.limits) or slowness(timing, board.clock_hz)
+    return shortage(use, board.limits) or slowness(timing, board.clock_hz, divide)
 
 
-def figures(folder: Path, board: Board, seconds: dict[str, float]) -> dict[str, Any]:
+def figures(folder: Path, board: Board, divide: int, seconds: dict[str, float]) -> dict[str, Any]:
     """Return what is known of a routed design.
 
     Parameters
@@ -122,6 +128,8 @@ def figures(folder: Path, board: Board, seconds: dict[str, float]) -> dict[str, 
         With ``netlist.json``, ``routed.json``, ``timing.json``, ``nextpnr.log``, and ``top.bits``
         if it became a bitstream.
     board : Board
+    divide : int
+        The design's clock is that much slower than the board's.
     seconds : dict
         By stage.
     """
@@ -130,17 +138,17 @@ def figures(folder: Path, board: Board, seconds: dict[str, float]) -> dict[str, 
     timing = json.loads((folder / "timing.json").read_text("utf-8"))
     log = (folder / "nextpnr.log").read_text("utf-8", "replace")
     use = placed(routed, "top")
-    estimates = [clock["achieved"] for clock in timing.get("fmax", {}).values()]
+    clocks = [(clock["constraint"], clock["achieved"]) for clock in timing.get("fmax", {}).values()]
     return {
         "board": board.name,
         "part": board.part,
         "synthesised": dataclasses.asdict(synthesised(modules, "top")),
         "placed": dataclasses.asdict(use),
         "limits": dataclasses.asdict(board.limits),
-        "clock_mhz": board.clock_hz / 1e6,
-        "fmax_estimate_mhz": round(min(estimates, default=0.0), 2),
+        "clock_mhz": board.clock_hz / divide / 1e6,
+        "fmax_estimate_mhz": round(min(clocks, default=(0.0, 0.0))[1], 2),
         "hold_warnings": len(re.findall(r"^Warning: Hold/min time violation", log, re.MULTILINE)),
-        "fault": fault(use, timing, board),
+        "fault": fault(use, timing, board, divide),
         "seconds": seconds,
     }
 

@@ -30,7 +30,7 @@ from fpga import fasm_guard, netlist_guard, report, yosys
 from fpga.bits import BitsError, read_bits
 from fpga.boards import Board
 from fpga.database import DatabaseError
-from fpga.designs import TOP, sources
+from fpga.designs import TOP, divisor, sources
 from fpga.fasm import FasmError
 from fpga.frames import FrameError, assemble
 from fpga.stages import BuildError, Stage, call, digest
@@ -97,7 +97,7 @@ class _Build:
     def check(self, folder: Path) -> None:
         use = report.placed(_modules(folder / "routed.json"), TOP)
         timing = _object(folder / "timing.json")
-        if fault := report.fault(use, timing, self.board):
+        if fault := report.fault(use, timing, self.board, divisor(self.design, self.board)):
             raise BuildError(fault)
 
     def repair(self, folder: Path) -> None:

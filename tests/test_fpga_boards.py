@@ -10,9 +10,10 @@ from fpga.toolchain import ToolchainError, find
 from hw import budget
 
 
-def constraints(name):
+def constraints(name, **divided):
     board = BOARDS[name]
-    return xdc(board.ports(), clock=board.clock_ports[0], clock_hz=board.clock_hz).splitlines()
+    text = xdc(board.ports(), clock=board.clock_ports[0], clock_hz=board.clock_hz, divided=divided)
+    return text.splitlines()
 
 
 def test_constraints_of_a_single_ended_clock():
@@ -65,3 +66,10 @@ def test_every_pin_is_one_of_the_package_and_standards_of_a_bank_agree(name):
         supplies.setdefault(rows[pin.name]["bank"], set()).add(pin.standard[-2:])
     assert all(len(volts) == 1 for volts in supplies.values())
     assert "MRCC" in rows[board.clock[0].name]["pin_function"]
+
+
+def test_a_divided_clock_has_a_constraint_of_its_own():
+    assert constraints("ac701", half=2, whole=1)[-2:] == [
+        "create_clock -period 5 [get_ports {clk_p}]",
+        "create_clock -period 10 [get_nets {half}]",
+    ]

@@ -478,6 +478,6 @@ def test_real_tools_build_the_same_bits_in_two_folders(tmp_path):
     one, other = tmp_path / "one", tmp_path / "other"
     for file in ("top.v", "netlist.json", "nextpnr.fasm", "routed.json", "top.fasm", "top.bits"):
         assert (one / file).read_bytes() == (other / file).read_bytes(), file
-    found = report.figures(one, board, {})
+    found = report.figures(one, board, 1, {})
     assert found["fault"] is None
     assert found["placed"]["pads"] == 8

@@ -86,17 +86,45 @@ def test_a_clock_that_is_just_met_is_met():
     [
         (timing(99.94), "the estimated frequency must be at least 100 MHz, not 99.9"),
         (timing(constraint=12.0), "the clock's constraint must be 100 MHz, not 12"),
-        (timing(clocks=0), "the design must have one clock, not 0"),
-        (timing(clocks=2), "the design must have one clock, not 2"),
+        (timing(clocks=0), "the number of clocks must be 1, not 0"),
+        (timing(clocks=2), "the number of clocks must be 1, not 2"),
     ],
 )
 def test_timing_that_does_not_do(found, told):
     assert report.slowness(found, 100_000_000) == told
 
 
+def divided(achieved, *, board=500.0, constraint=100.0):
+    clocks = {
+        "device.clk": {"achieved": achieved, "constraint": constraint},
+        "board_clk": {"achieved": board, "constraint": 200.0},
+    }
+    return {"fmax": clocks}
+
+
+def test_a_divided_clock_is_judged_by_its_own_constraint():
+    assert report.slowness(divided(101.0), 200_000_000, 2) is None
+
+
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [
+        (divided(99.0), "the estimated frequency must be at least 100 MHz, not 99.0"),
+        (
+            divided(150.0, board=190.0),
+            "the estimated frequency must be at least 200 MHz, not 190.0",
+        ),
+        (divided(150.0, constraint=200.0), "the clock's constraint must be 100 MHz, not 200"),
+        (timing(300.0, constraint=200.0), "the number of clocks must be 2, not 1"),
+    ],
+)
+def test_timing_of_a_divided_clock_that_does_not_do(found, told):
+    assert report.slowness(found, 200_000_000, 2) == told
+
+
 def test_figures_and_their_table(tmp_path):
     write(tmp_path)
-    found = report.figures(tmp_path, BOARDS["arty_a7_35t"], {"synthesis": 2.5, "route": 2.0})
+    found = report.figures(tmp_path, BOARDS["arty_a7_35t"], 1, {"synthesis": 2.5, "route": 2.0})
     assert found == {
         "board": "arty_a7_35t",
         "part": "xc7a35tcsg324-1",
