@@ -108,7 +108,9 @@ class Link(wiring.Component):
         is_sync, is_read, is_write, is_run = flags = [
             Signal(name=f"is_{o.name}") for o in Operation
         ]
-        m.d.sync += [flag.eq(request.operation == op) for flag, op in zip(flags, Operation)]
+        m.d.sync += [
+            flag.eq(request.operation == op) for flag, op in zip(flags, Operation, strict=True)
+        ]
 
         size = Signal.like(receiver.length)
         well_formed = Signal()

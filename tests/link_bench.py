@@ -53,7 +53,7 @@ class Line:
             self._sent.append(ctx.get(dut.frame.payload))
         await ctx.tick()
 
-    async def send(self, line, *, errors=(), gap=1):
+    async def send(self, line, *, errors=(), gap=11):
         """Send bytes; those at ``errors`` come with a wrong stop bit."""
         for number, byte in enumerate(line):
             self.ctx.set(self.dut.data, byte)
