@@ -86,10 +86,10 @@ def test_a_reset_is_forgotten_and_noticed(line):
     assert session.restarts == 1
 
 
-def test_a_device_that_is_held_answers_nothing(line):
-    port = SimulatedPort(line, silence=100)
-    with pytest.raises(NoAnswerError, match="asked 2 times to begin$"):
-        Session(port, attempts=2)
+def test_a_host_with_another_rate_gets_no_answer(library):
+    with Line(library, clocks_per_bit=2 * CLOCKS_PER_BIT) as line:
+        with pytest.raises(NoAnswerError, match="asked 2 times to begin$"):
+            Session(SimulatedPort(line), attempts=2)
 
 
 def test_hundreds_of_faults_and_no_wrong_answer(line):
