@@ -87,9 +87,10 @@ def test_a_reset_is_forgotten_and_noticed(line):
 
 
 def test_a_host_with_another_rate_gets_no_answer(library):
-    with Line(library, clocks_per_bit=2 * CLOCKS_PER_BIT) as line:
-        with pytest.raises(NoAnswerError, match="asked 2 times to begin$"):
-            Session(SimulatedPort(line), attempts=2)
+    message = "asked 2 times to begin$"
+    slow = Line(library, clocks_per_bit=2 * CLOCKS_PER_BIT)
+    with slow, pytest.raises(NoAnswerError, match=message):
+        Session(SimulatedPort(slow), attempts=2)
 
 
 def test_hundreds_of_faults_and_no_wrong_answer(line):
