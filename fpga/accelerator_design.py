@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
@@ -49,7 +49,7 @@ class AcceleratorDesign(wiring.Component):
 
     def __init__(self, image: Image, *, network: str, sha256: str) -> None:
         self._image = image
-        self._network = {"name": network, "sha256": sha256}
+        self._network = {"network": network, "sha256": sha256}
         self._payloads = {
             stream: payloads(image.params)[stream]
             for stream, words in beats(image).items()
@@ -63,13 +63,17 @@ class AcceleratorDesign(wiring.Component):
         params, loaded = self._image.params, beats(self._image)
         bits = address_bits(len(params.buffers) + 1) + address_bits(params.banks) + params.bank_bits
         return (
-            Region("maps", MAPS, 1 << bits, 1, "rw"),
+            Region("maps", MAPS, self._map_bytes << bits, self._map_bytes, "rw"),
             Region("logits", LOGITS, _LOGIT_BYTES * params.classes, _LOGIT_BYTES, "r"),
             *(
                 Region(stream, STREAMS[stream], len(loaded[stream]) * size, size, "w")
                 for stream, size in self._word_bytes.items()
             ),
         )
+
+    @property
+    def _map_bytes(self) -> int:
+        return -(-self._image.params.shift.bits // _BYTE)
 
     @property
     def _word_bytes(self) -> dict[str, int]:
@@ -80,7 +84,7 @@ class AcceleratorDesign(wiring.Component):
         """The network, and how it is laid out."""
         params = self._image.params
         return {
-            "intnet": self._network,
+            **self._network,
             "columns": params.tile.columns,
             "columns_per_adc": params.tile.columns_per_adc,
             "mode": params.mode,
@@ -96,17 +100,31 @@ class AcceleratorDesign(wiring.Component):
         m.d.comb += accelerator.start.eq(bus.run)
         with m.If(bus.run):
             m.d.sync += accelerator.step.eq(bus.argument[0])
-        ports = (accelerator.host_addr, accelerator.host_bank, accelerator.host_buffer)
+        ports = Cat(accelerator.host_addr, accelerator.host_bank, accelerator.host_buffer)
+        size = self._map_bytes
+        element = Signal(signed(_BYTE * size))
+        pixel = Signal(_BYTE * size)
+        low = Signal(_BYTE)
+        with m.If(bus.we):
+            m.d.sync += low.eq(bus.wdata)
         m.d.comb += [
             bus.busy.eq(~accelerator.ready),
-            Cat(*ports).eq(bus.address),
-            accelerator.host_wdata.eq(bus.wdata),
-            accelerator.host_we.eq(bus.we & (bus.region == MAPS)),
+            ports.eq(bus.address // size),
+            pixel.eq(bus.wdata if size == 1 else Cat(low, bus.wdata)),
+            accelerator.host_wdata.eq(pixel),
+            # An element is written with its last byte.
+            accelerator.host_we.eq(
+                bus.we & (bus.region == MAPS) & (bus.address % size == size - 1)
+            ),
             accelerator.logit.eq(bus.address // _LOGIT_BYTES),
             *(bus.registers[n].eq(getattr(accelerator, r)) for n, r in enumerate(self.registers)),
+            element.eq(accelerator.host_rdata),
         ]
-        logit = accelerator.logit_value.word_select(bus.address % _LOGIT_BYTES, _BYTE)
-        m.d.sync += bus.rdata.eq(Mux(bus.region == LOGITS, logit, accelerator.host_rdata))
+        logit, of_map = (
+            word.as_unsigned().word_select(bus.address % (len(word) // _BYTE), _BYTE)
+            for word in (accelerator.logit_value, element)
+        )
+        m.d.sync += bus.rdata.eq(Mux(bus.region == LOGITS, logit, of_map))
         self._assemble(m, accelerator)
         return m
 

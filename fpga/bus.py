@@ -102,6 +102,7 @@ class Bus(wiring.Signature):
         A run goes on: high from the cycle after ``run`` on, for as many cycles as are counted.
         While it is high, neither ``re`` nor ``we`` nor ``begin`` comes for the design's regions.
     registers : In, 48 a register
+        Only if there are any.
     """
 
     def __init__(self, registers: int = 0) -> None:
@@ -117,7 +118,12 @@ class Bus(wiring.Signature):
                 "run": Out(1),
                 "argument": Out(8),
                 "busy": In(1),
-                "registers": In(data.ArrayLayout(REGISTER_BITS, registers)),
+                # Verilog has no ports of no bits.
+                **(
+                    {"registers": In(data.ArrayLayout(REGISTER_BITS, registers))}
+                    if registers
+                    else {}
+                ),
             }
         )
 

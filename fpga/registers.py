@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from amaranth.hdl import Array, Cat, Const, Module, Signal, Value
+from amaranth.hdl import Array, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.crc.catalog import CRC32_ISO_HDLC
 from amaranth.lib.memory import Memory
@@ -112,15 +112,16 @@ class Registers(wiring.Component):
         Strobe: ``loaded`` begins anew.
     busy : In
     counts : In, 48 a register
-        Both are the design's.
+        Both are the design's; ``counts`` only if it has any.
     """
 
     def __init__(self, design: Design) -> None:
         self._loads = {r.number: r for r in design.regions if not r.readable}
-        self._own = bool(design.registers)
-        counts = data.ArrayLayout(REGISTER_BITS, len(design.registers))
+        self._counts = len(design.registers)
+        layout = data.ArrayLayout(REGISTER_BITS, self._counts)
+        counts = {"counts": In(layout)} if self._counts else {}
         super().__init__(
-            {"bus": In(Bus()), "synced": In(1), "busy": In(1), "counts": In(counts)}
+            {"bus": In(Bus()), "synced": In(1), "busy": In(1), **counts}
         )  # fmt: skip
 
     def elaborate(self, platform: object) -> Module:
@@ -144,11 +145,13 @@ class Registers(wiring.Component):
             m.d.comb += crc.start.eq(self.synced)
             loaded = crc.crc
 
-        words = Array([self.busy, cycles, runs, loaded, *self.counts])
+        own = self.counts if self._counts else ()
+        words = Array([self.busy, cycles, runs, loaded, *own])
         number = bus.address >> _WORD_BYTES.bit_length() - 1
-        taken = Signal(REGISTER_BITS if self._own else 32)
+        taken = Signal(REGISTER_BITS if self._counts else 32)
         with m.If(bus.re & (bus.address % _WORD_BYTES == 0)):
             m.d.sync += taken.eq(words[number[: (len(words) - 1).bit_length()]])
-        padded = Cat(taken, Const(0, 8 * _WORD_BYTES - len(taken)))
-        m.d.sync += bus.rdata.eq(padded.word_select(bus.address % _WORD_BYTES, 8))
+        octets = Array(taken[at : at + 8] for at in range(0, len(taken), 8))
+        byte = bus.address % _WORD_BYTES
+        m.d.sync += bus.rdata.eq(Mux(byte < len(taken) // 8, octets[byte], 0))
         return m
