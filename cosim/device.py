@@ -7,6 +7,7 @@ the simulation, whatever baud the host asks for.
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import os
 import select
@@ -17,6 +18,8 @@ from collections.abc import Callable, Sequence
 from cosim import serial, simulators
 from cosim.runner import BuildError
 from cosim.serial import Line, levels
+from fpga.bus import Design
+from fpga.designs import NETWORK, design_of, network
 from fpga.shift_design import ShiftDesign
 from hw import cli
 from hw.params import MAX_SIDE, ParameterError, ShiftParams
@@ -73,8 +76,18 @@ def _exchange(line: Line, device: int) -> None:
 
 def parser() -> cli.Parser:
     """Return the command line's parser."""
-    command = cli.Parser(
-        PROGRAM, "Simulate the shift module's device, and print the port that leads to it."
+    command = cli.Parser(PROGRAM, "Simulate a device, and print the port that leads to it.")
+    command.add_argument(
+        "--design",
+        choices=("shift", "accelerator"),
+        default="shift",
+        help="what is behind the link",
+    )
+    command.add_argument(
+        "--net",
+        metavar="NAME",
+        default=argparse.SUPPRESS,
+        help=f"the accelerator's network: of the zoo, or a folder (default: {NETWORK})",
     )
     side = cli.integer("side", 2, MAX_SIDE)
     command.add_argument("--height", type=side, metavar="PIXELS", default=16, help="rows")
@@ -85,13 +98,20 @@ def parser() -> cli.Parser:
     return command
 
 
+def _design(options: argparse.Namespace) -> Design:
+    if options.design == "accelerator":
+        return design_of(network(getattr(options, "net", NETWORK)))
+    if "net" in options:
+        raise ParameterError("only the design `accelerator` has a --net, not `shift`")
+    params = ShiftParams(height=options.height, width=options.width, bits=options.bits)
+    return ShiftDesign(params=params)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     options = parser().parse_args(arguments)
     try:
-        params = ShiftParams(height=options.height, width=options.width, bits=options.bits)
-        block = serial.device_block(ShiftDesign(params=params))
-        library = serial.build(block, optimise="-O1")
+        library = serial.build(serial.device_block(_design(options)), optimise="-O1")
     except ParameterError as error:
         cli.bad_input(PROGRAM, error)
     except (BuildError, simulators.SimulatorError) as error:

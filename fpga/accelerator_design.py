@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Array, Cat, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
@@ -121,7 +121,9 @@ class AcceleratorDesign(wiring.Component):
             element.eq(accelerator.host_rdata),
         ]
         logit, of_map = (
-            word.as_unsigned().word_select(bus.address % (len(word) // _BYTE), _BYTE)
+            Array(word[at : at + _BYTE] for at in range(0, len(word), _BYTE))[
+                bus.address % (len(word) // _BYTE)
+            ]
             for word in (accelerator.logit_value, element)
         )
         m.d.sync += bus.rdata.eq(Mux(bus.region == LOGITS, logit, of_map))

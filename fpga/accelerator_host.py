@@ -21,6 +21,7 @@ from model.intnet import IntNet
 __all__ = ["DESIGN", "Classifier", "differences"]
 
 DESIGN = "accelerator"
+ZOO = Path(__file__).parent.parent / "model/zoo"
 SLACK = 1000
 """Cycles beyond the formula's after which an image is given up."""
 
@@ -31,8 +32,8 @@ class Classifier:
     Parameters
     ----------
     target : Target
-    folder : Path
-        The integer network that it was generated for.
+    folder : Path, optional
+        The integer network that it was generated for; None: it is one of the zoo.
 
     Raises
     ------
@@ -42,12 +43,14 @@ class Classifier:
         If the folder holds no integer network.
     """
 
-    def __init__(self, target: Target, folder: Path) -> None:
+    def __init__(self, target: Target, folder: Path | None = None) -> None:
         if target.info.design != DESIGN:
             raise DeviceError(f"the device must be the design {DESIGN}, not {target.info.design}")
-        self.net: IntNet = intnet.read(folder)
         self._target = target
-        parameters, digest = target.info.parameters, intnet.digest(self.net)
+        parameters = target.info.parameters
+        folder = folder or _of_zoo(parameters.get("sha256"))
+        self.net: IntNet = intnet.read(folder)
+        digest = intnet.digest(self.net)
         if parameters.get("sha256") != digest:
             raise DeviceError(
                 f"the device's network must be that of {folder} with sha256 {digest}, "
@@ -173,6 +176,16 @@ class Classifier:
             place = (buffer << address_bits(params.banks) | bank) << params.bank_bits
             banks.append((size * place, there.tobytes()[: size * (last + 1)]))
         return banks
+
+
+def _of_zoo(sha256: object) -> Path:
+    """Return the folder of the zoo's network with a digest."""
+    for file in sorted(ZOO.glob("*/intnet.json")):
+        if intnet.digest(intnet.read(file.parent)) == sha256:
+            return file.parent
+    raise DeviceError(
+        f"the device's network must be one of the zoo, or be given, not {sha256!r:.80}"
+    )
 
 
 def differences(

@@ -21,7 +21,7 @@ from hw.product import ports_of
 from hw.shift import ShiftModule
 from model import intnet
 
-__all__ = ["DESIGNS", "NETWORK", "TOP", "divisor", "network", "sources"]
+__all__ = ["DESIGNS", "NETWORK", "TOP", "design_of", "divisor", "network", "sources"]
 
 TOP = "top"
 """Verilog name of the top."""
@@ -97,8 +97,9 @@ def sources(name: str, board: Board, net: Path | None, database: Path) -> dict[s
         ports = _any_pins(component, board, database)
         clock = "clk"
     else:
-        design = _accelerator(net, board) if net else ShiftDesign(params=_SHIFT)
-        component = _top(design, board, divide)
+        if net:
+            _check_memory(net, board)
+        component = _top(design_of(net), board, divide)
         ports = list(board.ports())
         clock = board.clock_ports[0]
     return {
@@ -107,16 +108,28 @@ def sources(name: str, board: Board, net: Path | None, database: Path) -> dict[s
     }
 
 
-def _accelerator(folder: Path, board: Board) -> AcceleratorDesign:
+def design_of(folder: Path | None) -> Design:
+    """Return what is behind the host link: the accelerator of a network, or the shift module.
+
+    Raises
+    ------
+    ParameterError
+        If the folder holds no integer network that the accelerator can run.
+    """
+    if folder is None:
+        return ShiftDesign(params=_SHIFT)
     net = intnet.read(folder)
-    image = build(net)
-    memory = budget.boards(image.params)[board.name]
+    return AcceleratorDesign(build(net), network=net.name, sha256=intnet.digest(net))
+
+
+def _check_memory(folder: Path, board: Board) -> None:
+    net = intnet.read(folder)
+    memory = budget.boards(build(net).params)[board.name]
     if not memory["fits"]:
         raise ParameterError(
             f"a network must fit the {memory['block_rams']} block RAMs of {board.name}, "
             f"not need {memory['needed']} as {net.name} does"
         )
-    return AcceleratorDesign(image, network=net.name, sha256=intnet.digest(net))
 
 
 def _top(design: Design, board: Board, divide: int) -> Top:

@@ -195,8 +195,6 @@ def _classify(target: Target, options: argparse.Namespace) -> int:
 
 def _selftest(target: Target, options: argparse.Namespace) -> int:
     if target.info.design == DESIGN:
-        if "intnet" not in options:
-            raise ParameterError("selftest of the accelerator must be given --intnet")
         images = zoo_images()[0][: options.images]
         classifier = Classifier(target, options.intnet)
         wrong = differences(classifier, images, *_run_images(classifier, images))

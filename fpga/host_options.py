@@ -51,14 +51,14 @@ def parser() -> cli.Parser:
         description="Load a network's weights, tables and parameters.",
         help="Load a network's weights, tables and parameters.",
     )
-    _add_intnet(load, required=True)
+    _add_intnet(load)
     classify = commands.add_parser(
         "classify",
         description="Classify pictures (design accelerator).",
         help="Classify pictures (design accelerator).",
     )
     classify.add_argument("pictures", type=Path, nargs="*", metavar="FILE", help="PNG, JPEG, WebP")
-    _add_intnet(classify, required=True)
+    _add_intnet(classify)
     classify.add_argument("--dataset", choices=tuple(cifar.CIFAR), help="test images of a data set")
     _add_images(classify)
     classify.add_argument(
@@ -72,7 +72,7 @@ def parser() -> cli.Parser:
         description="Compare the device with the integer reference.",
         help="Compare the device with the integer reference.",
     )
-    _add_intnet(selftest, required=False)
+    _add_intnet(selftest)
     _add_images(selftest)
     _add_seed(selftest)
     return command
@@ -92,10 +92,10 @@ def _add_seed(command: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def _add_intnet(command: argparse.ArgumentParser, *, required: bool) -> None:
+def _add_intnet(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--intnet", type=Path, required=required, metavar="DIR",
-        default=None if required else argparse.SUPPRESS, help="folder of the integer network",
+        "--intnet", type=Path, metavar="DIR",
+        help="folder of the integer network (default: the one of the zoo that the device runs)",
     )  # fmt: skip
 
 
