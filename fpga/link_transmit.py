@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The sending end of the host link: from the body of an answer to the bytes of a frame."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.crc.catalog import CRC32_ISO_HDLC
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from fpga.cobs import PACKET_BYTE, CobsEncoder
+from fpga.link_receive import CRC_BYTES
+
+__all__ = ["LONGEST_ANSWER", "AnswerSender"]
+
+LONGEST_ANSWER = 3 + 256 + CRC_BYTES
+
+
+class AnswerSender(wiring.Component):
+    """Adds the CRC to a body, and makes a frame of both.
+
+    Members
+    -------
+    body : In, stream of PACKET_BYTE
+        After the last byte it is ready again when the whole frame has been taken.
+    frame : Out, stream of 8 bits
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            {"body": In(stream.Signature(PACKET_BYTE)), "frame": Out(stream.Signature(8))}
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Build it."""
+        m = Module()
+        m.submodules.crc = crc = CRC32_ISO_HDLC().create()
+        m.submodules.encoder = encoder = CobsEncoder(longest=LONGEST_ANSWER)
+        connect(m, encoder.frame, flipped(self.frame))
+        packet = encoder.packet
+        number = Signal(range(CRC_BYTES))
+        m.d.comb += crc.data.eq(self.body.payload.byte)
+        with m.FSM():
+            with m.State("BODY"):
+                m.d.comb += [
+                    packet.payload.byte.eq(self.body.payload.byte),
+                    packet.valid.eq(self.body.valid),
+                    self.body.ready.eq(packet.ready),
+                    crc.valid.eq(self.body.valid & packet.ready),
+                ]
+                with m.If(crc.valid & self.body.payload.last):
+                    m.next = "CRC"
+            with m.State("CRC"):
+                m.d.comb += [
+                    packet.payload.byte.eq(crc.crc.word_select(number, 8)),
+                    packet.payload.last.eq(number == CRC_BYTES - 1),
+                    packet.valid.eq(1),
+                ]
+                with m.If(packet.ready):
+                    m.d.sync += number.eq(number + 1)
+                    with m.If(packet.payload.last):
+                        m.d.comb += crc.start.eq(1)
+                        m.next = "BODY"
+        return m
