@@ -13,6 +13,7 @@ from typing import Any
 from amaranth.lib import wiring
 
 from fpga import yosys
+from fpga.netlist_guard import Modules, ram_fault
 from hw import verilog
 
 __all__ = ["TOP", "Modules", "Size", "SynthesisError", "count", "levels", "synthesise"]
@@ -31,9 +32,6 @@ COUNTED = {
 PRIMITIVE = re.compile("|".join([*COUNTED.values(), r"MUXF[78]"]))
 STARTS = re.compile(r"FD|SRL|RAMB|DSP")
 """Cells whose outputs begin a path anew."""
-
-Modules = dict[str, dict[str, Any]]
-"""The modules of a Yosys JSON netlist, by name."""
 
 
 class SynthesisError(Exception):
@@ -113,7 +111,8 @@ def count(modules: Modules, name: str = TOP, *, below: bool = True) -> Size:
     for path, cell in modules[name]["cells"].items():
         kind = cell["type"]
         if PRIMITIVE.fullmatch(kind):
-            _check_ram(path, cell)
+            if fault := ram_fault(path, cell):
+                raise SynthesisError(fault)
             size += Size(**{key: 1 for key, cells in COUNTED.items() if re.fullmatch(cells, kind)})
         elif kind.startswith(f"{TOP}."):
             size += count(modules, kind) if below else Size()
@@ -124,24 +123,6 @@ def count(modules: Modules, name: str = TOP, *, below: bool = True) -> Size:
             f"cells that the size table does not know: {', '.join(sorted(unknown))}"
         )
     return size
-
-
-def _check_ram(path: str, cell: dict[str, Any]) -> None:
-    """Refuse a RAMB36 with a port of 1 bit, or with one of 9 bits and a parity bit in use.
-
-    nextpnr leaves out the settings of such a port without a word; eight bits of nine are right.
-    """
-    if cell["type"] != "RAMB36E1":
-        return
-    settings, nets = cell["parameters"], cell["connections"]
-    widths = {int(bits, 2) for name, bits in settings.items() if "_WIDTH_" in name}
-    parity = any(isinstance(net, int) for port in ("DIPADIP", "DIPBDIP") for net in nets[port])
-    parity |= any("1" in bits for name, bits in settings.items() if name.startswith("INITP"))
-    if 1 in widths or (9 in widths and parity):
-        raise SynthesisError(
-            f"a RAMB36 must have no port of 1 bit, nor one of 9 with a parity bit in use, "
-            f"as {path} has"
-        )
 
 
 def levels(module: dict[str, Any]) -> int:
