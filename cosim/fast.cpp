@@ -1,71 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The accelerator's compiled model behind a thin C interface; cosim/fast.py is its other side.
-// Each call drives the ports for as many cycles as it has beats: what is loaded here is loaded
-// through the hardware's own ports.
-
-#include <cstddef>
-#include <cstdint>
-#include <cstring>
-
-#include "Vaccelerator.h"
-#include "Vaccelerator___024root.h"
-#include "verilated.h"
-#if WAVES
-#include "verilated_vcd_c.h"
-#endif
-
-// No register takes the falling edge, so Verilator need only be told that the clock is low: that
-// saves every other evaluation. Where it keeps the last clock under another name, it is evaluated.
-template <class Root>
-auto fall(Vaccelerator&, Root& root, int) -> decltype(void(root.__Vtrigprevexpr___TOP__clk__0)) {
-  root.__Vtrigprevexpr___TOP__clk__0 = 0;
-}
-
-template <class Root>
-void fall(Vaccelerator& model, Root&, long) {
-  model.clk = 0;
-  model.eval();
-}
-
-// While no input changes, a cycle is nothing but what happens at the rising edge, and Verilator's
-// function for that can be called itself: eval() would first follow all inputs through the logic
-// behind them. Where Verilator keeps it under another name, a tick does the same.
-template <class Dut, class Root>
-auto advance(Dut&, Root& root, int)
-    -> decltype(void(root.__VnbaTriggered[0]), Vaccelerator___024root___eval_nba(&root)) {
-  root.__VnbaTriggered[0] = 1;
-  Vaccelerator___024root___eval_nba(&root);
-  root.__VnbaTriggered[0] = 0;
-}
-
-template <class Dut, class Root>
-void advance(Dut& dut, Root&, long) {
-  dut.tick();
-}
-
-struct Dut {
-  VerilatedContext context;
-  Vaccelerator model{&context, "accelerator"};
-
-#if WAVES
-  VerilatedVcdC waves;
-
-  void tick() {
-    for (int level = 0; level < 2; level++) {
-      model.clk = level;
-      model.eval();
-      if (waves.isOpen()) waves.dump(context.time());
-      context.timeInc(1);
-    }
-  }
-#else
-  void tick() {
-    fall(model, *model.rootp, 0);
-    model.clk = 1;
-    model.eval();
-  }
-#endif
-};
+// The accelerator's ports behind a thin C interface; cosim/fast.py is its other side. Each call
+// drives them for as many cycles as it has beats: what is loaded here is loaded through the
+// hardware's own ports. `Dut` is that of compiled.cpp.
 
 // Verilator's ports are little-endian words, as beats are. It writes a double underscore as ___05F.
 template <class Port>
@@ -74,34 +10,6 @@ static void put(Port& port, const uint32_t* beat) {
 }
 
 extern "C" {
-
-Dut* dut_open() {
-  Dut* dut = new Dut;
-#if WAVES
-  dut->context.traceEverOn(true);
-  dut->model.trace(&dut->waves, 99);
-#endif
-  dut->model.rst = 1;
-  dut->tick();
-  dut->tick();
-  dut->model.rst = 0;
-  dut->model.eval();
-  return dut;
-}
-
-#if WAVES
-void waves_open(Dut* dut, const char* file) {
-  dut->waves.open(file);
-}
-#endif
-
-void dut_close(Dut* dut) {
-#if WAVES
-  dut->waves.close();
-#endif
-  dut->model.final();
-  delete dut;
-}
 
 #define LOAD(stream)                                                                \
   void load_##stream(Dut* dut, const uint32_t* beats, size_t count, size_t words) { \

@@ -8,24 +8,16 @@ second, and what goes in and out are NumPy arrays. ``fast.cpp`` is the other sid
 from __future__ import annotations
 
 import ctypes
-import fcntl
 import functools
-import hashlib
-import json
 import os
-import shutil
-import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from cosim import simulators
+from cosim import compiled
 from cosim.design import Block, emit_block
-from cosim.runner import WAIVERS, BuildError
 from hw.accelerator import Accelerator
 from hw.accelerator_params import AcceleratorParams
 from hw.image import Image, patches
@@ -35,7 +27,6 @@ __all__ = ["COUNTERS", "Model", "accelerator_block", "build"]
 
 MODULE = "accelerator"
 HARNESS = Path(__file__).with_suffix(".cpp")
-OPTIONS = ["--x-assign", "fast", "--x-initial", "fast", "--noassert", "--no-timing", "-O3"]
 COUNTERS = ("conversions", "active_wordlines", "sampled_pages", "map_writes")
 
 _Words = npt.NDArray[np.uint32]
@@ -47,108 +38,8 @@ def accelerator_block(params: AcceleratorParams) -> Block:
 
 
 def build(block: Block, *, optimise: str = "-O1", waves: bool = False) -> Path:
-    """Compile a model, unless that has been done; returns the library.
-
-    Parameters
-    ----------
-    block : Block
-        An accelerator, or one with a seeded fault.
-    optimise : str
-        The compiler's option: ``-O1`` for seconds of simulation, ``-O2`` for minutes.
-    waves : bool
-        With `Model.waves`; several times slower.
-
-    Raises
-    ------
-    BuildError
-        If Verilator or the compiler refuses it.
-    simulators.SimulatorError
-        If one of them is missing.
-    """
-    reason = simulators.missing("verilator")
-    if reason is not None:
-        raise simulators.SimulatorError(reason)
-    harness = HARNESS.read_text(encoding="utf-8")
-    flags = [optimise, "-march=native", f"-DWAVES={int(waves)}"]
-    options = [*OPTIONS, *["--trace-vcd"] * waves]
-    with simulators.environment("verilator"):
-        versions = [simulators.version("verilator"), _processor(), flags]
-        runtime = _made("runtime", versions, functools.partial(_compile_runtime, flags))
-        compile_model = functools.partial(_compile_model, block, harness, runtime, options, flags)
-        return _made("fast", [*versions, block.text, harness, WAIVERS, options], compile_model)
-
-
-def _processor() -> str:
-    """Return what the compiler takes this processor for: its models may run on no other."""
-    done = _call(["c++", "-march=native", "-###", "-E", "-x", "c", "/dev/null"])
-    return done.stderr
-
-
-def _made(name: str, key: list[Any], make: Callable[[Path], None]) -> Path:
-    """Return the file that ``make`` makes, in a folder named by what it depends on."""
-    digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]
-    folder = simulators.BUILD / f"{name}-{digest}"
-    result = folder / "result"
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with open(f"{folder}.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not result.exists():
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir()
-            make(folder / "unfinished")
-            os.replace(folder / "unfinished", result)
-    return result
-
-
-def _compile_runtime(flags: list[str], output: Path) -> None:
-    """Compile what all models share."""
-    include = Path(_verilator_root(), "include")
-    unit = output.with_name("runtime.cpp")
-    names = ("verilated", "verilated_threads", "verilated_vcd_c")
-    parts = [include / f"{name}.cpp" for name in names]
-    unit.write_text("".join(f'#include "{part}"\n' for part in parts), encoding="utf-8")
-    _compile(["-c", str(unit), "-o", str(output)], flags)
-
-
-def _compile_model(
-    block: Block, harness: str, runtime: Path, options: list[str], flags: list[str], output: Path
-) -> None:
-    """Compile model and harness as one unit: reading the headers takes longest."""
-    folder = output.parent
-    source = folder / f"{MODULE}.v"
-    source.write_text(block.text, encoding="utf-8")
-    waivers = folder / "waivers.vlt"
-    lines = [line for line in WAIVERS.splitlines() if not line.startswith("public_flat_rw")]
-    waivers.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    target = ["--prefix", f"V{MODULE}", "--top-module", block.name, "--Mdir", str(folder)]
-    _call(["verilator", "--cc", *options, *target, str(waivers), str(source)])
-    parts = sorted(part.name for part in folder.glob(f"V{MODULE}*.cpp"))
-    unit = folder / "unit.cpp"
-    text = "".join(f'#include "{part}"\n' for part in parts) + harness
-    unit.write_text(text, encoding="utf-8")
-    inputs = [str(unit), "-x", "none", str(runtime)]
-    _compile(["-shared", f"-I{folder}", *inputs, "-o", str(output), "-pthread"], flags)
-
-
-def _compile(arguments: list[str], flags: list[str]) -> None:
-    include = Path(_verilator_root(), "include")
-    includes = [f"-I{include}", f"-I{include / 'vltstd'}"]
-    _call(["c++", "-std=c++17", "-fPIC", *flags, *includes, *arguments])
-
-
-def _call(command: list[str]) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        end = "\n".join((done.stdout + done.stderr).splitlines()[-30:])
-        raise BuildError(f"{command[0]} does not build the accelerator:\n{end}")
-    return done
-
-
-def _verilator_root() -> str:
-    done = subprocess.run(
-        ["verilator", "--getenv", "VERILATOR_ROOT"], capture_output=True, text=True, check=True
-    )
-    return done.stdout.strip()
+    """Compile a model of an accelerator, or of one with a seeded fault; as `compiled.build`."""
+    return compiled.build(block, HARNESS, optimise=optimise, waves=waves)
 
 
 class Model:
