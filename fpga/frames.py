@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From FASM to configuration frames: the assembler of the open Artix-7 flow.
+
+Every feature says which bits it sets and which must stay 0; the frames are their union. Nothing is
+guessed: a feature that the database does not know, two features that disagree on a bit, and bits
+outside their tile are errors. ``xc7frames2bit`` adds each frame's ECC and makes the bitstream.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from array import array
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from fpga.database import Database, Tile
+from fpga.fasm import FasmError, Feature, parse, read
+from fpga.segbits import FRAME_BITS, FRAME_WORDS, DatabaseError
+from hw.cli import Parser, bad_input, replace, run
+
+__all__ = ["FrameError", "Frames", "assemble", "assemble_features"]
+
+_STEPDOWN = "LVCMOS12_LVCMOS15_LVCMOS18_SSTL135_SSTL15.STEPDOWN"
+_SHOWN = 20
+_ONE, _ZERO = 1, 2
+
+
+class FrameError(Exception):
+    """The features do not make a configuration of the part."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Frames:
+    """All frames of a part.
+
+    Parameters
+    ----------
+    addresses : numpy.ndarray
+        uint32 [frames], ascending.
+    words : numpy.ndarray
+        uint32 [frames, 101], without ECC.
+    """
+
+    addresses: npt.NDArray[np.uint32]
+    words: npt.NDArray[np.uint32]
+
+    def text(self) -> bytes:
+        """Return the frames as ``xc7frames2bit`` takes them: ``0xADDRESS 0xWORD,…,0xWORD``."""
+        table = np.concatenate((self.addresses[:, None], self.words), axis=1)
+        shape = (*table.shape, 4, 2)
+        digits = np.frombuffer(b"0123456789ABCDEF", np.uint8)
+        line = np.empty((*table.shape, 11), np.uint8)
+        line[...] = np.frombuffer(b"0x00000000,", np.uint8)
+        pairs = digits[np.arange(256)[:, None] >> (4, 0) & 15]
+        line[..., 2:10] = pairs[table.astype(">u4").view(np.uint8)].reshape(*shape[:2], 8)
+        line[:, 0, 10] = ord(" ")
+        line[:, -1, 10] = ord("\n")
+        return line.tobytes()
+
+
+class _Claims:
+    """What features claim: positions of ones and of zeros."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.ones = array("q")
+        self.zeros = array("q")
+        self.unknown: list[str] = []
+
+    def add(self, feature: Feature) -> None:
+        """Claim a feature's bits, or note that it is unknown."""
+        tile_name, _, name = feature.name.partition(".")
+        tile = self.database.tile(tile_name)
+        if tile is None:
+            self.unknown.append(f"{feature.name} ({feature.where})")
+            return
+        name = tile.local(name)
+        if feature.value > 1 and self._add_vector(feature, tile, name):
+            return
+        for index in range(feature.value.bit_length()):
+            if feature.value >> index & 1:
+                self._add_bit(feature, tile, name, feature.low + index)
+
+    def _add_vector(self, feature: Feature, tile: Tile, name: str) -> bool:
+        """Claim the bits of a long value at once, where that is exact."""
+        vector = tile.kind.vector(name)
+        if vector is None:
+            return False
+        whole, positions = vector
+        segment = tile.segments.get(whole.bus)
+        if segment is None or not segment.holds(whole):
+            return False
+        if feature.low + feature.value.bit_length() > len(positions):
+            return False
+        chosen = positions[feature.low + np.flatnonzero(_unpack(feature.value))]
+        self.ones.frombytes((segment.origin + chosen).tobytes())
+        return True
+
+    def _add_bit(self, feature: Feature, tile: Tile, name: str, index: int) -> None:
+        bits = tile.kind.bits(name, index)
+        if bits is None:
+            if index or name not in tile.pips:
+                shown = f"[{index}]" if index else ""
+                self.unknown.append(f"{feature.name}{shown} ({feature.where})")
+            return
+        segment = tile.segments.get(bits.bus)
+        if segment is None or not segment.holds(bits):
+            raise FrameError(
+                f"{feature.where}: the bits of {feature.name} must be the tile's own, "
+                "not outside its words and frames"
+            )
+        self.ones.extend([segment.origin + position for position in bits.ones])
+        self.zeros.extend([segment.origin + position for position in bits.zeros])
+
+
+def assemble(fasm: str, database: Path, part: str, *, file: str = "FASM") -> Frames:
+    """Return the frames that a FASM text asks for.
+
+    Parameters
+    ----------
+    fasm : str
+    database : Path
+        The family's folder, ``…/prjxray/database/artix7``.
+    part : str
+        ``xc7a35tcsg324-1`` and the like.
+    file : str
+        Name of the text, for messages.
+
+    Raises
+    ------
+    FasmError
+        If the text is not FASM.
+    DatabaseError
+        If the database lacks the part, or is damaged.
+    FrameError
+        If features are unknown, disagree on a bit or leave their tile.
+    """
+    return assemble_features(parse(fasm, file), Database(database, part))
+
+
+def assemble_features(features: Iterable[Feature], database: Database) -> Frames:
+    """Return the frames that features ask for; as `assemble`."""
+    asked = [*features, *database.required]
+    asked += _bank_features(asked, database)
+    claims = _Claims(database)
+    for feature in asked:
+        claims.add(feature)
+    if claims.unknown:
+        raise FrameError(_unknown(claims.unknown))
+    state = np.zeros(len(database.addresses) * FRAME_BITS, np.uint8)
+    state[np.frombuffer(claims.ones, np.int64)] = _ONE
+    zeros = np.frombuffer(claims.zeros, np.int64)
+    conflicts = zeros[state[zeros] == _ONE]
+    if conflicts.size:
+        raise FrameError(_conflict(asked, database, int(conflicts.min())))
+    words = np.packbits(state, bitorder="little").view("<u4")
+    return Frames(database.addresses, words.reshape(-1, FRAME_WORDS))
+
+
+def _unpack(value: int) -> npt.NDArray[np.uint8]:
+    data = value.to_bytes((value.bit_length() + 7) // 8, "little")
+    return np.unpackbits(np.frombuffer(data, np.uint8), bitorder="little")
+
+
+def _bank_features(features: Sequence[Feature], database: Database) -> list[Feature]:
+    """Return what the rule of I/O banks adds.
+
+    A bank with a low supply steps down in all its pads, used or not, and in its clock row.
+    """
+    used = set()
+    stepped = {}
+    for feature in features:
+        # A quick look at the text first: only a few hundred lines of a design are about pads.
+        if "IOB33" in feature.name and feature.value:
+            tile_name, _, name = feature.name.partition(".")
+            tile = database.tile(tile_name)
+            pad = tile_name, (tile.local(name) if tile else name).partition(".")[0]
+            used.add(pad)
+            if feature.name.endswith(_STEPDOWN):
+                stepped[pad] = feature
+    banks = set()
+    for pad, feature in stepped.items():
+        if pad not in database.pads:
+            raise FrameError(f"{feature.where}: {feature.name} must belong to a bonded pad")
+        banks.add(database.pads[pad])
+    added = []
+    for bank in sorted(banks):
+        rule = f"the rule of I/O bank {bank}"
+        if bank not in database.bank_tiles:
+            raise FrameError(f"I/O bank {bank} must have an HCLK_IOI3 tile")
+        names = [f"{database.bank_tiles[bank]}.STEPDOWN"]
+        names += [
+            f"{tile}.{site}.{_STEPDOWN}"
+            for (tile, site), of in database.pads.items()
+            if of == bank and (tile, site) not in used
+        ]
+        added += [Feature(rule, 0, name, 0, 1) for name in names]
+    return added
+
+
+def _unknown(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:_SHOWN])
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f"features must be known to the database, not these {len(names)}: {shown}{more}"
+
+
+def _conflict(features: Iterable[Feature], database: Database, position: int) -> str:
+    """Return a message that names who sets and who clears a bit."""
+    sets = clears = ""
+    for feature in features:
+        claims = _Claims(database)
+        claims.add(feature)
+        if position in claims.ones:
+            sets = sets or f"{feature.where} ({feature.name})"
+        if position in claims.zeros:
+            clears = clears or f"{feature.where} ({feature.name})"
+    frame, bit = divmod(position, FRAME_BITS)
+    return (
+        f"features must agree on each bit: {sets} sets, but {clears} clears "
+        f"bit {bit % 32} of word {bit // 32} in frame 0x{database.addresses[frame]:08X}"
+    )
+
+
+def main() -> int:
+    """Run the command."""
+    parser = Parser("python -m fpga.frames", "FASM to frames, for xc7frames2bit.")
+    parser.add_argument("fasm", metavar="IN.fasm", type=Path)
+    parser.add_argument("--part", required=True, help="such as xc7a35tcsg324-1")
+    parser.add_argument(
+        "--database", required=True, metavar="DIR", type=Path,
+        help="Project X-Ray's database of the family, such as /usr/share/prjxray/database/artix7",
+    )  # fmt: skip
+    parser.add_argument("-o", "--out", required=True, metavar="OUT.frames", type=Path)
+    options = parser.parse_args()
+    try:
+        text = read(options.fasm)
+        frames = assemble(text, options.database, options.part, file=str(options.fasm))
+    except (FasmError, DatabaseError, FrameError) as error:
+        bad_input(parser.prog, error)
+    replace(options.out, frames.text())
+    return 0
+
+
+if __name__ == "__main__":
+    run(main)
