@@ -9,6 +9,7 @@ are taken from elsewhere, as the chip is configured: `fpga.bits.asked` has those
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -61,6 +62,10 @@ class _Routed:
         self._tables = tables
         self._database = database
         cells: _Cells = module["cells"]
+        used = [
+            net for cell in cells.values() for nets in cell["connections"].values() for net in nets
+        ]
+        self._free = itertools.count(max(used) + 1)  # nets for outputs that drive none
         self._constants = {
             net: _CONSTANTS[cell["type"]]
             for cell in cells.values()
@@ -97,11 +102,12 @@ class _Routed:
                 if nets and mine.setdefault(pin, self._net(nets, "1")) != self._net(nets, "1"):
                     raise ValueError(f"two nets at {tile}.{site}.{bel}.{pin}")
         for feature, mine in pins.items():
-            # A pin that nothing drives is high.
-            connections = {f"I{number}": [mine.get(f"A{number + 1}", "1")] for number in range(6)}
-            connections |= {pin: [mine[pin]] for pin in ("O5", "O6") if pin in mine}
-            init = f"64'b{self._tables.get(feature, 0):064b}"
-            yield feature, Cell("LUT6_2", {"INIT": init}, connections)
+            # A pin that nothing drives is high. The lower half of the table is O5's.
+            inputs = [mine.get(f"A{number}", "1") for number in range(1, 7)]
+            table = self._tables.get(feature, 0)
+            for output, size in (("O5", 5), ("O6", 6)):
+                if output in mine:
+                    yield f"{feature}.{output}", _lut(table, inputs[:size], mine[output])
 
     def _cell(self, key: str, cell: Mapping[str, Any]) -> Cell:
         """Return a cell as it was before placement, with the tables that it has got."""
@@ -111,11 +117,11 @@ class _Routed:
         for pin, nets in cell["connections"].items():
             name, _, index = attributes.get(f"X_ORIG_PORT_{pin}", "").rstrip("]").partition("[")
             output = cell["port_directions"][pin] == "output"
-            if not name or (output and not nets):
+            if not name:
                 continue
-            if not nets and kind != "CARRY4":
+            if not nets and not output and kind != "CARRY4":
                 raise ValueError(f"nothing at {key}.{pin}")
-            net = self._net(nets, "0")
+            net = self._net(nets, next(self._free) if output else "0")
             if pins.setdefault(name, {}).setdefault(int(index or 0), net) != net:
                 raise ValueError(f"two nets at {key}.{name}[{index}]")
         parameters = {
@@ -123,6 +129,8 @@ class _Routed:
             for name, value in cell["parameters"].items()
             if not re.fullmatch(r"INITP?_[0-9A-F]{2}", name)
         }
+        if kind == "BUFGCTRL":
+            pins.setdefault("I1", {0: "0"})  # which nextpnr leaves out
         if kind.startswith("RAMB"):
             parameters |= self._contents(cell)
         return Cell(kind, parameters, {name: _filled(bits) for name, bits in pins.items()})
@@ -133,7 +141,10 @@ class _Routed:
         halves = [site] if site.startswith("RAMB18") else ["RAMB18_Y0", "RAMB18_Y1"]
         for prefix, count in (("INITP", 8), ("INIT", 64)):
             rows = [
-                [f"{self._tables.get(f'{tile}.{half}.{prefix}_{row:02X}', 0):0256b}"[::-1] for row in range(count)]
+                [
+                    f"{self._tables.get(f'{tile}.{half}.{prefix}_{row:02X}', 0):0256b}"[::-1]
+                    for row in range(count)
+                ]
                 for half in halves
             ]
             columns = ["".join(half) for half in rows]
@@ -152,6 +163,35 @@ class _Routed:
             kinds = [sites[each] for each in sorted(sites, key=lambda n: int(n[7:].split("Y")[0]))]
             return tile, f"{kinds[int(x)]}_X{x}", bel
         return tile, f"{site}_Y{y}", bel
+
+
+def _lut(table: int, inputs: Sequence[Net], output: Net) -> Cell:
+    """Return a LUT with those pins that its table depends on.
+
+    The other pins may carry what the other output of the same LUT needs, which may be this one: as
+    pins of a cell they would close a loop.
+    """
+    # Constants first: they leave the half of the table that is this output's.
+    fixed = sum(1 << number for number, net in enumerate(inputs) if net == "1")
+    free = [(1 << number, net) for number, net in enumerate(inputs) if net not in ("0", "1")]
+    places = [fixed]
+    for place, _ in free:
+        places += [place + other for other in places]
+    bits = [table >> place & 1 for place in places]
+    pins: list[Net] = []
+    for _, net in free:
+        step = 1 << len(pins)
+        low = [bit for index, bit in enumerate(bits) if not index & step]
+        high = [bit for index, bit in enumerate(bits) if index & step]
+        if low == high:
+            bits = low
+        else:
+            pins.append(net)
+    if not pins:
+        pins, bits = ["0"], bits * 2
+    init = f"{len(bits)}'b" + "".join(map(str, reversed(bits)))
+    connections = {f"I{number}": [net] for number, net in enumerate(pins)}
+    return Cell(f"LUT{len(pins)}", {"INIT": init}, {**connections, "O": [output]})
 
 
 def _filled(bits: Mapping[int, Net]) -> list[Net]:
