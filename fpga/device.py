@@ -20,7 +20,7 @@ from fpga.registers import INFO, REGISTERS, InfoRom, Registers, device_info, dev
 from fpga.shift_design import ShiftDesign
 from fpga.uart import UartReceiver, UartTransmitter
 from hw import cli
-from hw.params import MAX_SIDE, ShiftParams
+from hw.params import MAX_SIDE, ShiftParams, check_integer
 from hw.verilog import emit
 
 __all__ = ["Core", "Device", "main"]
@@ -125,9 +125,9 @@ class Device(wiring.Component):
     """
 
     def __init__(self, design: Design, *, clocks_per_bit: int, clock_hz: int) -> None:
-        self._core = Core(design, clock_hz=clock_hz)
-        self._receiver = UartReceiver(clocks_per_bit)
-        self._transmitter = UartTransmitter(clocks_per_bit)
+        self._design = design
+        self._clocks_per_bit = check_integer("clocks_per_bit", clocks_per_bit, 4, 65535)
+        self._clock_hz = clock_hz
         super().__init__(
             {"rx": In(1, init=1), "tx": Out(1, init=1), "busy": Out(1), "error": Out(1)}
         )
@@ -135,14 +135,14 @@ class Device(wiring.Component):
     @property
     def info(self) -> dict[str, Any]:
         """What region ``info`` holds."""
-        return self._core.info
+        return device_info(self._design, self._clock_hz)
 
     def elaborate(self, platform: object) -> Module:
         """Build it."""
         m = Module()
-        m.submodules.receiver = receiver = self._receiver
-        m.submodules.transmitter = transmitter = self._transmitter
-        m.submodules.core = core = self._core
+        m.submodules.receiver = receiver = UartReceiver(self._clocks_per_bit)
+        m.submodules.transmitter = transmitter = UartTransmitter(self._clocks_per_bit)
+        m.submodules.core = core = Core(self._design, clock_hz=self._clock_hz)
         connect(m, core.frame, transmitter.bytes)
         m.d.comb += [
             receiver.rx.eq(self.rx),

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
-from amaranth.lib.crc.catalog import CRC32_ISO_HDLC
 from amaranth.lib.wiring import In, Out
 
 from fpga.cobs import CobsDecoder
+from fpga.crc import SerialCrc
 from hw.memory import ReadFirstMemory
 
 __all__ = ["CRC_BYTES", "HEADER", "LONGEST_REQUEST", "WRITE_HEADER_BYTES", "RequestReceiver"]
@@ -33,7 +33,7 @@ class RequestReceiver(wiring.Component):
     -------
     data : In, 8
     valid : In
-        Strobe: ``data`` is a byte of the line; at most every second cycle.
+        Strobe: ``data`` is a byte of the line; at most every twelfth cycle.
     error : In
         Strobe: a byte was lost.
     held : Out
@@ -73,7 +73,7 @@ class RequestReceiver(wiring.Component):
         """Build it."""
         m = Module()
         m.submodules.decoder = decoder = CobsDecoder()
-        m.submodules.crc = crc = CRC32_ISO_HDLC().create()
+        m.submodules.crc = crc = SerialCrc()
         m.submodules.memory = memory = ReadFirstMemory(width=8, depth=512)
         m.d.comb += [
             decoder.data.eq(self.data),
@@ -85,11 +85,10 @@ class RequestReceiver(wiring.Component):
 
         fits = Signal()  # not too short
         too_long = Signal()
-        intact = Signal()
         late = Signal()  # a frame of which something came while a request was held
         fills = decoder.strobe & ~self.held & ~late
-        passes = decoder.good & fits & ~too_long & intact
-        m.d.sync += [fits.eq(self.length >= _SHORTEST), intact.eq(crc.match_detected)]
+        passes = decoder.good & fits & ~too_long & crc.intact
+        m.d.sync += fits.eq(self.length >= _SHORTEST)
         with m.If(fills):
             with m.If(self.length == LONGEST_REQUEST):
                 m.d.sync += too_long.eq(1)

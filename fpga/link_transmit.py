@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib import stream, wiring
-from amaranth.lib.crc.catalog import CRC32_ISO_HDLC
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from fpga.cobs import PACKET_BYTE, CobsEncoder
+from fpga.crc import SerialCrc
 from fpga.link_receive import CRC_BYTES
 
 __all__ = ["LONGEST_ANSWER", "AnswerSender"]
@@ -34,7 +34,7 @@ class AnswerSender(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Build it."""
         m = Module()
-        m.submodules.crc = crc = CRC32_ISO_HDLC().create()
+        m.submodules.crc = crc = SerialCrc()
         m.submodules.encoder = encoder = CobsEncoder(longest=LONGEST_ANSWER)
         connect(m, encoder.frame, flipped(self.frame))
         packet = encoder.packet
@@ -44,12 +44,14 @@ class AnswerSender(wiring.Component):
             with m.State("BODY"):
                 m.d.comb += [
                     packet.payload.byte.eq(self.body.payload.byte),
-                    packet.valid.eq(self.body.valid),
-                    self.body.ready.eq(packet.ready),
-                    crc.valid.eq(self.body.valid & packet.ready),
+                    packet.valid.eq(self.body.valid & ~crc.busy),
+                    self.body.ready.eq(packet.ready & ~crc.busy),
+                    crc.valid.eq(self.body.valid & self.body.ready),
                 ]
                 with m.If(crc.valid & self.body.payload.last):
-                    m.next = "CRC"
+                    m.next = "LAST"
+            with m.State("LAST"), m.If(~crc.busy):
+                m.next = "CRC"
             with m.State("CRC"):
                 m.d.comb += [
                     packet.payload.byte.eq(crc.crc.word_select(number, 8)),

@@ -75,7 +75,9 @@ class Top(wiring.Component):
         self._differential = differential
         self._reset_active_low = reset_active_low
         self._blink_bits = clock_hz.bit_length()  # one to two seconds
-        self._device = Device(design, clocks_per_bit=clocks_per_bit, clock_hz=clock_hz)
+        self._design = design
+        self._clocks_per_bit = clocks_per_bit
+        self._clock_hz = clock_hz
         clock_ports = ("clk_p", "clk_n") if differential else ("clk",)
         super().__init__(
             {
@@ -87,15 +89,12 @@ class Top(wiring.Component):
             }
         )
 
-    @property
-    def device(self) -> Device:
-        """What is behind the pads."""
-        return self._device
-
     def elaborate(self, platform: object) -> Module:
         """Build it."""
         m = Module()
-        m.submodules.device = device = self._device
+        m.submodules.device = device = Device(
+            self._design, clocks_per_bit=self._clocks_per_bit, clock_hz=self._clock_hz
+        )
         clock = Signal()
         rst = Signal()
         if self._differential:

@@ -38,52 +38,81 @@ def run(sequence, argument):
 
 
 class Line:
-    """The two ends of a link's bytes, within a testbench."""
+    """The host's end of the line, within a testbench; ``get`` looks into the design."""
 
-    def __init__(self, ctx, dut):
-        self.ctx, self.dut = ctx, dut
+    def __init__(self, ctx, core, design):
         self.dropped = 0
-        self._sent = bytearray()
+        self._ctx, self._core, self._design = ctx, core, design
+        self._answers = []
 
-    async def tick(self):
-        ctx, dut = self.ctx, self.dut
-        ctx.set(dut.frame.ready, 1)
-        self.dropped += ctx.get(dut.dropped)
-        if ctx.get(dut.frame.valid):
-            self._sent.append(ctx.get(dut.frame.payload))
-        await ctx.tick()
+    def get(self, name):
+        return self._ctx.get(getattr(self._design, name))
 
-    async def send(self, line, *, errors=(), gap=1):
+    async def wait(self, cycles):
+        await self._ctx.tick().repeat(cycles)
+
+    async def listen(self, ctx, ready):
+        """Take bytes, in the background; ``ready`` says in which cycles."""
+        core = self._core
+        answer = bytearray()
+        taken = True
+        ctx.set(core.frame.ready, 1)
+        sampled = ctx.tick().sample(core.frame.valid, core.frame.payload, core.dropped)
+        async for _, _, valid, byte, dropped in sampled:
+            self.dropped += dropped
+            if valid and taken:
+                answer.append(byte)
+                if not byte:
+                    self._answers.append(bytes(answer))
+                    answer.clear()
+            if ready:
+                taken = ready()
+                ctx.set(core.frame.ready, taken)
+
+    async def send(self, line, *, errors=()):
         """Send bytes; those at ``errors`` come with a wrong stop bit."""
+        ctx, core = self._ctx, self._core
         for number, byte in enumerate(line):
-            self.ctx.set(self.dut.data, byte)
-            self.ctx.set(self.dut.error, number in errors)
-            self.ctx.set(self.dut.valid, number not in errors)
-            await self.tick()
-            self.ctx.set(self.dut.valid, 0)
-            self.ctx.set(self.dut.error, 0)
-            for _ in range(gap):
-                await self.tick()
+            strobe = core.error if number in errors else core.valid
+            ctx.set(core.data, byte)
+            ctx.set(strobe, 1)
+            await ctx.tick()
+            ctx.set(strobe, 0)
+            await self.wait(11)
 
-    async def answer(self, *, limit=4000):
-        """Return the body of the next answer; None if no frame comes within the limit."""
-        for _ in range(limit):
-            if self._sent.endswith(b"\0"):
-                line, self._sent = bytes(self._sent), bytearray()
-                assert line.count(b"\0") == 1
+    async def answer(self, *, limit=8000):
+        """Return the body of the next answer; None if none comes within so many cycles."""
+        for _ in range(limit // 20):
+            if self._answers:
+                line = self._answers.pop(0)
                 content = cobs.decode(line[:-1])
                 assert content == packet(content[:-4])
                 return content[:-4]
-            await self.tick()
+            await self.wait(20)
         return None
 
-    async def ask(self, body, **how):
-        await self.send(frame(body), **how)
+    async def ask(self, body):
+        await self.send(frame(body))
         return await self.answer()
 
 
-def simulate(dut, bench):
-    simulator = Simulator(dut)
+def play(core, design, script, *, ready=None):
+    """Run ``script(line)``, a coroutine, to its end."""
+    ends = []
+    lines = []
+
+    async def bench(ctx):
+        lines.append(Line(ctx, core, design))
+        await script(lines[0])
+        ends.append(True)
+
+    async def listener(ctx):
+        await ctx.tick()
+        await lines[0].listen(ctx, ready)
+
+    simulator = Simulator(core)
     simulator.add_clock(1e-6)
     simulator.add_testbench(bench)
+    simulator.add_testbench(listener, background=True)
     simulator.run()
+    assert ends
