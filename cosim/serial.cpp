@@ -104,6 +104,10 @@ void line_reset(Line* line, uint64_t cycles) {
   line->reset = cycles;
 }
 
+int line_busy(Line* line) {
+  return line->dut->model.busy;
+}
+
 // Runs until a zero byte has been received, `capacity` bytes, or nothing has moved on the line for
 // `silence` cycles; at most `limit` cycles. Returns how many bytes there are.
 size_t line_run(Line* line, uint8_t* bytes, size_t capacity, uint64_t silence, uint64_t limit,

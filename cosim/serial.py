@@ -88,6 +88,11 @@ class Line:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @property
+    def busy(self) -> bool:
+        """Whether the device is in a run."""
+        return bool(self._library.line_busy(self._line))
+
     def send(self, line_levels: _Levels, *, clocks_per_bit: float | None = None) -> None:
         """Put levels on the line after those that are still on their way; it rests at 1."""
         clocks = self._clocks_per_bit if clocks_per_bit is None else clocks_per_bit

@@ -109,8 +109,10 @@ def answer(received: bytes) -> Answer:
     Raises
     ------
     PacketError
-        If it holds none.
+        If it holds none, or is longer than `MAX_FRAME`.
     """
+    if len(received) > MAX_FRAME:
+        raise PacketError(f"a frame must have at most {MAX_FRAME} bytes, not {len(received)}")
     body = unframe(received)
     if len(body) < _HEADER:
         raise PacketError(f"an answer must have at least {_HEADER} bytes, not {len(body)}")
@@ -132,10 +134,8 @@ def unframe(received: bytes) -> bytes:
     Raises
     ------
     PacketError
-        If the frame is longer than `MAX_FRAME`, no COBS, or its CRC is wrong.
+        If it is no COBS, or its CRC is wrong.
     """
-    if len(received) > MAX_FRAME:
-        raise PacketError(f"a frame must have at most {MAX_FRAME} bytes, not {len(received)}")
     try:
         packet = bytes(cobs.decode(received))
     except cobs.DecodeError as error:
