@@ -44,6 +44,7 @@ MAX_UNPACKED = 1 << 30
 """Bytes of one package; prjxray's database has 430 million."""
 
 _BLOCK = 1 << 16
+_TARGET = "$(ORIGIN) $(LABEL) $(REPO_URI)"
 
 
 class ToolchainError(Exception):
@@ -99,17 +100,19 @@ def mirror() -> str:
         if not re.fullmatch(r"https?://[^/\s?#]+(/[^\s?#]*)?", given):
             raise ParameterError(f"{VARIABLE} must be an http or https address, not {given!r}")
         return given.rstrip("/") + "/"
-    targets = _apt("indextargets", "--format", "$(ORIGIN) $(LABEL) $(REPO_URI)")
-    # Before the first `apt-get update` no target is known, but what it would fetch is.
-    targets += _apt("update", "--print-uris")
-    known = r"^Debian Debian (https?://\S+)$|^'(https?://[^/']+/debian/)dists/"
-    found = re.search(known, targets, re.MULTILINE)
-    if not found:
-        raise ToolchainError(
-            "this machine's apt knows no Debian mirror: set "
-            f"{VARIABLE} to the address of one (of the folder that holds dists and pool)"
-        )
-    return (found[1] or found[2]).rstrip("/") + "/"
+    answers = (
+        (r"^Debian Debian (https?://\S+)$", "indextargets", "--format", _TARGET),
+        # Before the first `apt-get update` no target is known, but what it would fetch is.
+        (r"^'(https?://[^/']+/debian/)dists/", "update", "--print-uris"),
+    )
+    for pattern, *arguments in answers:
+        found = re.search(pattern, _apt(*arguments), re.MULTILINE)
+        if found:
+            return found[1].rstrip("/") + "/"
+    raise ToolchainError(
+        "this machine's apt knows no Debian mirror: set "
+        f"{VARIABLE} to the address of one (of the folder that holds dists and pool)"
+    )
 
 
 def _apt(*arguments: str) -> str:
@@ -256,8 +259,10 @@ def unpack(file: Path, folder: Path, wanted: Callable[[str], bool]) -> list[str]
         ):
             for header in archive:
                 left -= header.size
+                if left < 0:
+                    raise tarfile.TarError(f"it holds more than {MAX_UNPACKED} bytes")
                 path = PurePosixPath(header.name)
-                if path.is_absolute() or ".." in path.parts or left < 0:
+                if path.is_absolute() or ".." in path.parts:
                     raise tarfile.TarError(f"{header.name} leads outside")
                 if not (header.isdir() or header.isreg() or header.issym() or header.islnk()):
                     raise tarfile.TarError(f"{header.name} is no file")

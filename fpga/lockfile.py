@@ -53,6 +53,11 @@ class Lock:
         Bytes on disk of what is kept.
     packages : tuple of Package
         All that are needed, in the order of their names.
+
+    Raises
+    ------
+    ParameterError
+        If a field of a package breaks its rule, or their order.
     """
 
     suite: str
@@ -60,6 +65,25 @@ class Lock:
     keep: tuple[str, ...]
     unpacked: int
     packages: tuple[Package, ...]
+
+    def __post_init__(self) -> None:
+        for package in self.packages:
+            for field, pattern in _FIELDS.items():
+                value = getattr(package, field)
+                if not re.fullmatch(pattern, value):
+                    raise ParameterError(
+                        f"{field} of a package must match {pattern}, not {value!r}"
+                    )
+            if type(package.size) is not int or not 0 < package.size <= _MAX_PACKAGE:
+                raise ParameterError(
+                    f"size of {package.name} must be 1 to {_MAX_PACKAGE} bytes, not {package.size}"
+                )
+        names = [package.name for package in self.packages]
+        if names != sorted(set(names)):
+            raise ParameterError(f"packages must be in the order of their names, not {names}")
+        texts = [self.suite, *self.roots, *self.keep]
+        if not all(isinstance(text, str) for text in texts) or type(self.unpacked) is not int:
+            raise ParameterError("suite, roots and keep must be text, unpacked a number of bytes")
 
     def wanted(self, path: str) -> bool:
         """Whether a file of a package is kept."""
@@ -91,38 +115,17 @@ def read(file: Path) -> Lock:
     except (OSError, ValueError, RecursionError) as error:
         raise ParameterError(f"{file.name} must be a readable JSON file: {error}") from None
     try:
-        lock = Lock(
+        return Lock(
             suite=data["suite"],
             roots=tuple(data["roots"]),
             keep=tuple(data["keep"]),
             unpacked=data["unpacked"],
             packages=tuple(Package(**package) for package in data["packages"]),
         )
-        _check(lock)
     except (TypeError, KeyError) as error:
         raise ParameterError(f"{file.name} must have the fields of a lock: {error}") from None
     except ParameterError as error:
         raise ParameterError(f"{file.name}: {error}") from None
-    return lock
-
-
-def _check(lock: Lock) -> None:
-    for package in lock.packages:
-        for field, pattern in _FIELDS.items():
-            if not re.fullmatch(pattern, getattr(package, field)):
-                raise ParameterError(
-                    f"{field} of a package must match {pattern}, not {getattr(package, field)!r}"
-                )
-        if type(package.size) is not int or not 0 < package.size <= _MAX_PACKAGE:
-            raise ParameterError(
-                f"size of {package.name} must be 1 to {_MAX_PACKAGE} bytes, not {package.size}"
-            )
-    names = [package.name for package in lock.packages]
-    if names != sorted(set(names)):
-        raise ParameterError(f"packages must be in the order of their names, not {names}")
-    texts = [lock.suite, *lock.roots, *lock.keep]
-    if not all(isinstance(text, str) for text in texts) or type(lock.unpacked) is not int:
-        raise ParameterError("suite, roots and keep must be text, unpacked a number of bytes")
 
 
 def index(base: str, suite: str) -> dict[str, dict[str, str]]:
