@@ -8,7 +8,7 @@ goes says what is there, so that contents can be compared with the FASM from whi
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -21,6 +21,8 @@ from fpga.segbits import FRAME_BITS, FRAME_WORDS, DatabaseError
 from hw.cli import Parser, bad_input, run
 
 __all__ = ["BitsError", "asked", "contents", "difference", "read_bits"]
+
+PROGRAM = "python -m fpga.bits"
 
 _KINDS = ("BRAM_L", "BRAM_R", "CLBLL_L", "CLBLL_R", "CLBLM_L", "CLBLM_R")
 _MEMORY = re.compile(r"RAMB18_Y[01]\.INITP?_[0-9A-F]{2}|SLICE[LM]_X[01]\.[A-D]LUT\.INIT")
@@ -159,11 +161,9 @@ def difference(wanted: dict[str, int], found: dict[str, int]) -> str | None:
     return None
 
 
-def main() -> int:
-    """Run the command."""
-    parser = Parser(
-        "python -m fpga.bits", "Compare block RAMs and LUTs of a bitstream with its FASM."
-    )
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    parser = Parser(PROGRAM, "Compare block RAMs and LUTs of a bitstream with its FASM.")
     parser.add_argument("--part", required=True, help="such as xc7a35tcsg324-1")
     parser.add_argument(
         "--database", required=True, metavar="DIR", type=Path,
@@ -173,7 +173,7 @@ def main() -> int:
         "--bits", required=True, metavar="X.bits", type=Path, help="what `bitread -y` wrote"
     )
     parser.add_argument("--fasm", required=True, metavar="X.fasm", type=Path)
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     try:
         wanted = asked(parse(read(options.fasm), str(options.fasm)))
         database = Database(options.database, options.part)

@@ -115,17 +115,16 @@ class Database:
         try:
             for tile in self._grid.values():
                 for bits in tile["bits"].values():
-                    base = int(bits["baseaddr"], 16)
-                    columns[base] = max(bits["frames"], columns.get(base, 0))
+                    base, frames = int(bits["baseaddr"], 16), bits["frames"]
+                    if type(frames) is not int:
+                        raise TypeError
+                    columns[base] = max(frames, columns.get(base, 0))
         except (AttributeError, KeyError, TypeError, ValueError):
             raise self._broken("a tile must have bits with baseaddr and frames") from None
         bad = [
             base
             for base, frames in columns.items()
-            if base % COLUMN_FRAMES
-            or not 0 <= base < 1 << 32
-            or type(frames) is not int
-            or not 0 < frames <= COLUMN_FRAMES
+            if base % COLUMN_FRAMES or not 0 <= base < 1 << 32 or not 0 < frames <= COLUMN_FRAMES
         ]
         if bad:
             raise self._broken(f"a column must have 1 to {COLUMN_FRAMES} frames: 0x{bad[0]:08X}")

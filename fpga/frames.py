@@ -23,6 +23,8 @@ from hw.cli import Parser, bad_input, replace, run
 
 __all__ = ["FrameError", "Frames", "assemble", "assemble_features"]
 
+PROGRAM = "python -m fpga.frames"
+
 _STEPDOWN = "LVCMOS12_LVCMOS15_LVCMOS18_SSTL135_SSTL15.STEPDOWN"
 _SHOWN = 20
 _ONE, _ZERO = 1, 2
@@ -143,7 +145,7 @@ def assemble(fasm: str, database: Path, part: str, *, file: str = "FASM") -> Fra
 
 def assemble_features(features: Iterable[Feature], database: Database) -> Frames:
     """Return the frames that features ask for; as `assemble`."""
-    asked = [*features, *database.required]
+    asked = [feature for feature in (*features, *database.required) if feature.value]
     asked += _bank_features(asked, database)
     claims = _Claims(database)
     for feature in asked:
@@ -174,7 +176,7 @@ def _bank_features(features: Sequence[Feature], database: Database) -> list[Feat
     stepped = {}
     for feature in features:
         # A quick look at the text first: only a few hundred lines of a design are about pads.
-        if "IOB33" in feature.name and feature.value:
+        if "IOB33" in feature.name:
             tile_name, _, name = feature.name.partition(".")
             tile = database.tile(tile_name)
             pad = tile_name, (tile.local(name) if tile else name).partition(".")[0]
@@ -224,9 +226,9 @@ def _conflict(features: Iterable[Feature], database: Database, position: int) ->
     )
 
 
-def main() -> int:
-    """Run the command."""
-    parser = Parser("python -m fpga.frames", "FASM to frames, for xc7frames2bit.")
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    parser = Parser(PROGRAM, "FASM to frames, for xc7frames2bit.")
     parser.add_argument("fasm", metavar="IN.fasm", type=Path)
     parser.add_argument("--part", required=True, help="such as xc7a35tcsg324-1")
     parser.add_argument(
@@ -234,7 +236,7 @@ def main() -> int:
         help="Project X-Ray's database of the family, such as /usr/share/prjxray/database/artix7",
     )  # fmt: skip
     parser.add_argument("-o", "--out", required=True, metavar="OUT.frames", type=Path)
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     try:
         text = read(options.fasm)
         frames = assemble(text, options.database, options.part, file=str(options.fasm))
