@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cosim import cells
@@ -14,9 +14,6 @@ __all__ = ["Cell", "Net", "Netlist", "NetlistError", "from_yosys"]
 
 Net = int | str
 """A net's number, or a constant: ``"0"``, ``"1"``, ``"x"``."""
-
-TABLES = {"lut": r"LUT\d(_2)?", "ram": r"RAMB(18|36)E1"}
-"""Cells that hold a table, by what `Netlist.flip` calls it."""
 
 
 class NetlistError(Exception):
@@ -79,13 +76,24 @@ class Netlist:
         """
         return cells.models({cell.kind for cell in self.cells.values()})
 
-    def tables(self, kind: str) -> Iterator[tuple[str, str, int]]:
-        """Yield cell, parameter and bits of each table: of LUTs (``lut``) or block RAMs (``ram``)."""
+    def parity_lut(self) -> str:
+        """Return the name of the first LUT that adds three or more bits modulo 2.
+
+        All its inputs occur: it is part of a CRC or of a sum.
+
+        Raises
+        ------
+        NetlistError
+            If there is none.
+        """
         for name, cell in self.cells.items():
-            if re.fullmatch(TABLES[kind], cell.kind):
-                for parameter, value in cell.parameters.items():
-                    if re.fullmatch(r"INIT|INIT_[0-9A-F]{2}", parameter):
-                        yield name, parameter, int(value.partition("'")[0])
+            bits = cell.parameters.get("INIT", "").partition("'b")[2][::-1]
+            if re.fullmatch(r"LUT[3-6]", cell.kind) and all(
+                bit != bits[0] if index.bit_count() % 2 else bit == bits[0]
+                for index, bit in enumerate(bits)
+            ):
+                return name
+        raise NetlistError(f"{self.name} must have a LUT that is a parity, for a fault")
 
     def flip(self, cell: str, parameter: str, bit: int) -> Netlist:
         """Return the netlist with one bit of a table flipped: a negative control.
