@@ -76,24 +76,35 @@ class Netlist:
         """
         return cells.models({cell.kind for cell in self.cells.values()})
 
-    def parity_lut(self) -> str:
-        """Return the name of the first LUT that adds three or more bits modulo 2.
+    def passing(self, source: Net, target: Net) -> tuple[str, int]:
+        """Find where a LUT lets a bit through: its name, and the entry for a 1.
 
-        All its inputs occur: it is part of a CRC or of a sum.
+        Of several such entries, the one with the fewest ones at the other inputs.
+
+        Parameters
+        ----------
+        source, target : Net
+            At an input and at the output of the LUT.
 
         Raises
         ------
         NetlistError
-            If there is none.
+            If there is no such LUT.
         """
         for name, cell in self.cells.items():
-            bits = cell.parameters.get("INIT", "").partition("'b")[2][::-1]
-            if re.fullmatch(r"LUT[3-6]", cell.kind) and all(
-                bit != bits[0] if index.bit_count() % 2 else bit == bits[0]
-                for index, bit in enumerate(bits)
-            ):
-                return name
-        raise NetlistError(f"{self.name} must have a LUT that is a parity, for a fault")
+            if not cell.kind.startswith("LUT") or list(cell.pins["O"]) != [target]:
+                continue
+            table = cell.parameters["INIT"].partition("'b")[2][::-1]
+            inputs = [cell.pins[f"I{number}"][0] for number in range(len(cell.pins) - 1)]
+            step = 1 << inputs.index(source) if source in inputs else 0
+            entries = [
+                index
+                for index, bit in enumerate(table)
+                if index & step and bit == "1" and table[index ^ step] == "0"
+            ]
+            if entries:
+                return name, min(entries, key=int.bit_count)
+        raise NetlistError(f"{self.name} must have a LUT from net {source} to net {target}")
 
     def flip(self, cell: str, parameter: str, bit: int) -> Netlist:
         """Return the netlist with one bit of a table flipped: a negative control.
