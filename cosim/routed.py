@@ -84,7 +84,9 @@ class _Routed:
         return Netlist(name, ports, found)
 
     def _net(self, nets: Sequence[int], unconnected: Net) -> Net:
-        [net] = nets or [unconnected]
+        if not nets:
+            return unconnected
+        [net] = nets
         return self._constants.get(net, net)
 
     def _luts(self) -> Iterator[tuple[str, Cell]]:
