@@ -22,6 +22,11 @@ __all__ = ["from_nextpnr"]
 _BEL = re.compile(r"X(\d+)Y(\d+)/(\w+?)_X(\d)Y(\d)\.(\w+)")
 _LUT = re.compile(r"([A-D])([56])LUT")
 _CONSTANTS = {"PSEUDO_GND": "0", "PSEUDO_VCC": "1"}
+_LEFT_OUT = {
+    "BUFGCTRL": [("I1", 0)],
+    "RAMB36E1": [("WEBWE", index) for index in range(4, 8)],
+}
+"""Pins that nextpnr does not tell of unless they are used."""
 
 _Cells = Mapping[str, Mapping[str, Any]]
 
@@ -119,6 +124,8 @@ class _Routed:
         for pin, nets in cell["connections"].items():
             name, _, index = attributes.get(f"X_ORIG_PORT_{pin}", "").rstrip("]").partition("[")
             output = cell["port_directions"][pin] == "output"
+            if not name and self._net(nets, "0") not in ("0", "1"):
+                raise ValueError(f"a pin {key}.{pin} that no cell had")
             if not name:
                 continue
             if not nets and not output and kind != "CARRY4":
@@ -131,8 +138,8 @@ class _Routed:
             for name, value in cell["parameters"].items()
             if not re.fullmatch(r"INITP?_[0-9A-F]{2}", name)
         }
-        if kind == "BUFGCTRL":
-            pins.setdefault("I1", {0: "0"})  # which nextpnr leaves out
+        for name, index in _LEFT_OUT.get(kind, ()):
+            pins.setdefault(name, {}).setdefault(index, "0")
         if kind.startswith("RAMB"):
             parameters |= self._contents(cell)
         return Cell(kind, parameters, {name: _filled(bits) for name, bits in pins.items()})
