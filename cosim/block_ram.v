@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // A block RAM of Artix-7 after Xilinx UG473, "7 Series FPGAs Memory Resources": two ports, of which
 // one at most writes, after the old word has been read; no output registers, no cascade, no error
-// correction. Another mode does not build. cosim/cells.py fills in NAME, BITS (of an address, which counts bits), ADDRESS (pins of
-// it), LANES (bytes of a port), and TABLES: the parameters INITP_00... and INIT_00..., and vectors
-// INITP and INIT of all of them.
+// correction. Another mode does not build. cosim/cells.py fills in NAME, BITS (of an address, which
+// counts bits), ADDRESS (pins of it), LANES (bytes of a port), and TABLES: the parameters
+// INITP_00... and INIT_00..., and vectors INITP and INIT of all of them.
 
 module NAME #(
 TABLES

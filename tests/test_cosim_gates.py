@@ -1,24 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
 """Netlists in simulation: the RTL's own vectors on them, and faults that must be noticed."""
 
+import dataclasses
 import json
 import re
 import tempfile
 from pathlib import Path
 
 import pytest
+from amaranth.hdl import Module
+from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
 from intnets import images, random_net
 
 from cosim import accelerator_gates, gates, simulators, vectors
 from cosim.cells import CellError
 from cosim.conversation import Transcript
-from cosim.design import Design, bundle, emit_block
+from cosim.design import Block, Design, bundle, emit_block
 from cosim.netlist import Cell, Netlist, NetlistError, from_yosys, literal
 from cosim.routed import from_nextpnr
 from cosim.runner import BuildError, SimulationError, build, run
 from fpga import yosys
 from fpga.toolchain import ToolchainError, find
 from hw.image import build as image_of
+from hw.memory import ReadFirstMemory
 from hw.params import ShiftParams
 from hw.shift import ShiftModule
 from hw.stream import AxisShift
@@ -75,6 +81,68 @@ def test_a_flipped_lut_bit_is_noticed(synthesised, tmp_path):
     lut = next(name for name, cell in mapped.cells.items() if cell.kind == "LUT2")
     with pytest.raises(SimulationError, match="must|differ"):
         simulate(block, mapped.flip(lut, "INIT", 0), "icarus", tmp_path)
+
+
+class Memories(wiring.Component):
+    """A memory of each width of a port; the widest can only be read at a port of its own."""
+
+    WIDTHS = (1, 2, 4, 9, 18, 36, 72)
+
+    def __init__(self):
+        super().__init__(
+            {"addr": In(9), "read_addr": In(9), "we": In(1), "wdata": In(72)}
+            | {f"rdata_{width}": Out(width) for width in self.WIDTHS}
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        for width in self.WIDTHS[:-1]:
+            m.submodules += (memory := ReadFirstMemory(width=width, depth=512))
+            m.d.comb += [
+                memory.addr.eq(self.addr),
+                memory.we.eq(self.we),
+                memory.wdata.eq(self.wdata),
+                getattr(self, f"rdata_{width}").eq(memory.rdata),
+            ]
+        m.submodules.wide = wide = Memory(shape=72, depth=512, init=range(512))
+        write, read = wide.write_port(), wide.read_port()
+        m.d.comb += [
+            write.addr.eq(self.addr),
+            write.en.eq(self.we),
+            write.data.eq(self.wdata),
+            read.addr.eq(self.read_addr),
+            read.en.eq(1),
+            self.rdata_72.eq(read.data),
+        ]
+        return m
+
+
+def test_block_rams_of_all_widths_are_as_the_rtl(tmp_path):
+    if simulators.missing("icarus") is not None:
+        pytest.skip(simulators.missing("icarus"))
+    rtl = emit_block(Memories(), "rtl")
+    (tmp_path / "rtl.v").write_text(rtl.text)
+    mapping = yosys.synthesis("rtl")
+    yosys.run(["read_verilog rtl.v", *mapping, "write_json netlist.json"], tmp_path)
+    mapped = from_yosys(json.loads((tmp_path / "netlist.json").read_text()), "rtl")
+    gates_block = Block("gates", dataclasses.replace(mapped, name="gates").verilog(), rtl.ports)
+    rams = [cell.parameters for cell in mapped.cells.values() if cell.kind.startswith("RAMB")]
+    widths = [int(each["READ_WIDTH_A"].partition("'b")[2], 2) for each in rams]
+    assert sorted(widths) == list(Memories.WIDTHS)
+    design = bundle("memories", [rtl, gates_block])
+    run(
+        dataclasses.replace(design, text=design.text + mapped.models()),
+        "icarus",
+        "cosim.body_twins",
+        folder=tmp_path,
+        parameters={
+            "blocks": ["rtl", "gates"],
+            "inputs": {"addr": 9, "read_addr": 9, "we": 1, "wdata": 72},
+            "outputs": [f"rdata_{width}" for width in Memories.WIDTHS],
+            "cycles": 4000,
+            "seed": 1,
+        },
+    )
 
 
 def ram(**changes):
