@@ -5,17 +5,19 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from amaranth.lib import wiring
 
-from hw.params import ArrayParams, ShiftParams
-from hw.tile_params import TileParams
-
 __all__ = ["Cover", "Fault", "Proof"]
 
-Params = ShiftParams | ArrayParams | TileParams
-"""What a harness is made from; each has a name."""
+
+class Params(Protocol):
+    """What a harness is made from."""
+
+    @property
+    def name(self) -> str:
+        """Short name of the shape."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Cover:
 
     Parameters
     ----------
-    params : ShiftParams, ArrayParams or TileParams
+    params : Params
         Shape of the instance; smaller than the proof's own where that would take minutes.
     first, last : int
         Cycles in which to look.
@@ -64,7 +66,7 @@ class Proof:
         What is proven, in words.
     harness : callable
         Makes the harness from ``params``.
-    params : ShiftParams, ArrayParams or TileParams
+    params : Params
         Shape of the hardware; for the accelerator's control, that of its maps.
     depth : int
         Without bound: the k of k-induction. Bounded: the cycle from reset that is looked at.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from cosim.proof import Cover, Fault, Proof
 from cosim.properties_array import ArrayEqualsReader, ReaderContent
+from cosim.properties_cobs import CobsRoundTrip, PacketParams
 from cosim.properties_control import ControlAddresses
 from cosim.properties_requant import RequantSteps
 from cosim.properties_shift import ShiftContent, ShiftProtocol, ShiftRun
@@ -188,6 +189,21 @@ def _control(params: ShiftParams, fault: Fault, *, quick: bool = False) -> Proof
     )
 
 
+def _cobs(longest: int, fault: Fault, *, quick: bool = False) -> Proof:
+    params = PacketParams(longest)
+    return Proof(
+        name=f"cobs-round-trip-{params.name}",
+        claim=f"any packet of 1…{longest} bytes, encoded and decoded, is itself, in one frame",
+        harness=CobsRoundTrip,
+        params=params,
+        depth=params.cycles,
+        bounded=True,
+        fault=fault,
+        cover=Cover(params, params.cycles, params.cycles),
+        quick=quick,
+    )
+
+
 _SMALL_TILE = TileParams(
     rows=4, columns=4, columns_per_adc=2, weight_bits=4, act_bits=4, stream_bits=4, pages=2,
     tables=2,
@@ -230,6 +246,8 @@ PROOFS: tuple[Proof, ...] = (
     _requant(TileParams(pages=2, tables=2), Fault("dut.shifted", "dut.acc_1,00000000")),
     _requant(TileParams(pages=2, tables=2, stream_bits=16), Fault("dut.write__en", "0")),
     _requant(_SMALL_TILE, Fault("dut.channel_2", "dut.channel_1"), quick=True),
+    _cobs(3, Fault("decoder.zero", "0"), quick=True),
+    _cobs(5, Fault("encoder.zero", "0")),
     _control(_shape(3, 5, 6), Fault("fetch.last_channel", "0"), quick=True),
     _control(_shape(16, 16, 6), Fault("writer.full_bank", "0")),
 )

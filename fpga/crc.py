@@ -3,12 +3,16 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Const, Module, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
-from amaranth.lib.crc.catalog import CRC32_ISO_HDLC
 from amaranth.lib.wiring import In, Out
 
 __all__ = ["SerialCrc"]
+
+_POLYNOMIAL = 0xEDB88320  # as all here, least significant bit first
+_ONES = 0xFFFFFFFF
+_RESIDUE = 0xDEBB20E3
+"""What is left after a packet and its own CRC."""
 
 
 class SerialCrc(wiring.Component):
@@ -44,18 +48,16 @@ class SerialCrc(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Build it."""
         m = Module()
-        # One bit as a word: no order of bits within it.
-        m.submodules.processor = processor = CRC32_ISO_HDLC(data_width=1).create()
-        bits = Signal(9)  # those left, least significant first; a one above them
-        m.d.comb += [
-            processor.start.eq(self.start),
-            processor.data.eq(bits[0]),
-            processor.valid.eq(self.busy),
-            self.crc.eq(processor.crc),
-        ]
-        m.d.sync += self.intact.eq(processor.match_detected)
+        rest = Signal(32, init=_ONES)
+        bits = Signal(9)  # those left of the byte; a one above them
+        with m.If(self.start):
+            m.d.sync += rest.eq(_ONES)
+        with m.Elif(self.busy):
+            m.d.sync += rest.eq((rest >> 1) ^ Mux(rest[0] ^ bits[0], _POLYNOMIAL, 0))
         with m.If(self.valid):
             m.d.sync += [bits.eq(Cat(self.data, Const(1, 1))), self.busy.eq(1)]
         with m.Else():
             m.d.sync += [bits.eq(bits >> 1), self.busy.eq(bits[2:] != 0)]
+        m.d.sync += self.intact.eq(rest == _RESIDUE)
+        m.d.comb += self.crc.eq(~rest)
         return m

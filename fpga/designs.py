@@ -9,29 +9,60 @@ from pathlib import Path
 
 from amaranth.lib import wiring
 
+from fpga.accelerator_design import AcceleratorDesign
 from fpga.boards import Board, Pin, xdc
 from fpga.bus import Design
 from fpga.shift_design import ShiftDesign
 from fpga.top import Top
-from hw import verilog
+from hw import budget, verilog
+from hw.image import build
 from hw.params import ParameterError, ShiftParams
 from hw.product import ports_of
 from hw.shift import ShiftModule
+from model import intnet
 
-__all__ = ["DESIGNS", "TOP", "sources"]
+__all__ = ["DESIGNS", "NETWORK", "TOP", "network", "sources"]
 
 TOP = "top"
 """Verilog name of the top."""
 
-DESIGNS = ("shift", "module")
-"""``shift``: the shift module with a map, behind the host link. ``module``: the bare shift module
-with its ports on pins, to be placed and measured; no board has such wires, it gets no bitstream."""
+DESIGNS = ("shift", "accelerator", "module")
+"""``shift``: the shift module with a map, behind the host link. ``accelerator``: a whole network,
+likewise. ``module``: the bare shift module with its ports on pins, to be placed and measured; no
+board has such wires, and it gets no bitstream."""
+
+NETWORK = "psp_64_4"
+"""The accelerator's, unless told otherwise."""
+
+_ZOO = Path(__file__).parent.parent / "model/zoo"
 
 _SHIFT = ShiftParams(height=16, width=16, bits=8)
 """The paper's."""
 
 
-def sources(name: str, board: Board, database: Path) -> dict[str, str]:
+def network(name: str) -> Path:
+    """Return the folder of an integer network: one of the zoo, by name, or any.
+
+    Parameters
+    ----------
+    name : str
+        ``psp_64_4_int4``; ``psp_64_4``, which is its INT8; or a folder.
+
+    Raises
+    ------
+    ParameterError
+        If there is none.
+    """
+    for folder in (_ZOO / name, _ZOO / f"{name}_int8", Path(name)):
+        if (folder / "intnet.json").is_file():
+            return folder
+    known = ", ".join(sorted(file.parent.name for file in _ZOO.glob("*/intnet.json")))
+    raise ParameterError(
+        f"a network must be one of the zoo ({known}) or a folder with an intnet.json, not {name!r}"
+    )
+
+
+def sources(name: str, board: Board, net: Path | None, database: Path) -> dict[str, str]:
     """Return a design's ``top.v`` and ``top.xdc``.
 
     Parameters
@@ -39,26 +70,41 @@ def sources(name: str, board: Board, database: Path) -> dict[str, str]:
     name : str
         One of DESIGNS.
     board : Board
+    net : Path, optional
+        The accelerator's integer network.
     database : Path
         prjxray's, for the pins of ``module``.
 
     Raises
     ------
     ParameterError
-        If the board is none for the design.
+        If the network is none, or the board is none for the design.
     """
     if name == "module":
-        component = ShiftModule(params=_SHIFT)
-        ports = list(_any_pins(component, board, database))
+        component: wiring.Component = ShiftModule(params=_SHIFT)
+        ports = _any_pins(component, board, database)
         clock = "clk"
     else:
-        component = _top(ShiftDesign(params=_SHIFT), board)
+        design = _accelerator(net, board) if net else ShiftDesign(params=_SHIFT)
+        component = _top(design, board)
         ports = list(board.ports())
         clock = board.clock_ports[0]
     return {
         "top.v": verilog.emit(component, TOP),
         "top.xdc": xdc(ports, clock=clock, clock_hz=board.clock_hz),
     }
+
+
+def _accelerator(folder: Path, board: Board) -> AcceleratorDesign:
+    net = intnet.read(folder)
+    image = build(net)
+    memory = budget.boards(image.params)[board.name]
+    if not memory["fits"]:
+        raise ParameterError(
+            f"a network must fit the {memory['block_rams']} block RAMs of {board.name}, "
+            f"not need {memory['needed']} as {net.name} does"
+        )
+    return AcceleratorDesign(image, network=net.name, sha256=intnet.digest(net))
 
 
 def _top(design: Design, board: Board) -> Top:

@@ -25,8 +25,9 @@ MAX_LINE = 4096
 
 _BASES = {"b": 2, "o": 8, "d": 10, "h": 16}
 _NOTE = r'[.A-Za-z]\w*\s*=\s*"(?:[^"\\]|\\.)*"'
+_PLAIN = re.compile(r"[A-Za-z_]\w*(?:\.\w+)*", re.ASCII)
 _LINE = re.compile(
-    r"\s*(?:(?P<name>[A-Za-z_]\w*(?:\.\w+)*)"
+    rf"\s*(?:(?P<name>{_PLAIN.pattern})"
     r"\s*(?:\[\s*(?P<high>\d{1,9})\s*(?::\s*(?P<low>\d{1,9})\s*)?\])?"
     r"\s*(?:=\s*(?P<value>[\w']+))?)?"
     rf"\s*(?:\{{\s*(?:{_NOTE}(?:\s*,\s*{_NOTE})*\s*)?\}})?"
@@ -107,6 +108,10 @@ def parse(text: str, file: str = "FASM") -> list[Feature]:
     """
     features = []
     for number, line in enumerate(text.split("\n"), 1):
+        if len(line) <= MAX_LINE and _PLAIN.fullmatch(line):
+            # Most lines, and nearly all that a router writes.
+            features.append(Feature(file, number, line, 0, 1))
+            continue
         match = _LINE.fullmatch(line) if len(line) <= MAX_LINE else None
         if match is None:
             shown = line if len(line) <= 60 else f"{line[:60]}…"

@@ -124,9 +124,11 @@ class Link(wiring.Component):
             ),
         ]
 
-        count = Signal(16)
-        m.d.sync += count.eq(Mux(is_write, size - WRITE_HEADER_BYTES, request.count))
-        limit = Signal(bits)
+        # Bytes are numbered as those of a WRITE are in its packet, here and in the comparisons.
+        first = WRITE_HEADER_BYTES
+        stop = Signal.like(size)
+        m.d.sync += stop.eq(Mux(is_write, size, request.count + first))
+        limit = Signal(bits + 1)
         more_bytes = Signal(range(max(region.word_bytes for region in self._regions)))
         alignment = Signal(range(max(r.word_bytes for r in self._regions if r.readable) + 1))
         readable, writable, own = Signal(), Signal(), Signal()
@@ -135,7 +137,7 @@ class Link(wiring.Component):
             for region in self._regions:
                 with m.Case(region.number):
                     m.d.sync += [
-                        limit.eq(region.bytes),
+                        limit.eq(region.bytes + first),
                         more_bytes.eq(region.word_bytes - 1),
                         alignment.eq(region.word_bytes - 1 if region.readable else 0),
                         readable.eq(region.readable),
@@ -148,9 +150,9 @@ class Link(wiring.Component):
         allowed = Signal()
         outside = Signal()
         m.d.sync += [
-            end.eq(request.address[:bits] + count[:bits]),
+            end.eq(request.address[:bits] + stop),
             beyond.eq((request.address >> bits) != 0),
-            wrong_count.eq((count == 0) | (count > MOST_BYTES)),
+            wrong_count.eq(is_read & ((request.count == 0) | (request.count > MOST_BYTES))),
             misaligned.eq((request.address & alignment) != 0),
             allowed.eq((is_read & readable) | (is_write & writable)),
             outside.eq(~allowed | (end > limit) | beyond | wrong_count | misaligned),
@@ -167,7 +169,8 @@ class Link(wiring.Component):
         ]
 
         # What would become of the request if it were taken.
-        left = Signal(range(MOST_BYTES + 1))
+        byte_number = Signal.like(size)
+        complete = byte_number == stop
         phase = Signal.like(more_bytes)
         found = Signal(Status)
         accesses = is_read | is_write
@@ -185,8 +188,6 @@ class Link(wiring.Component):
         new = Signal()
         ok = Signal()
         place = Signal(bits)
-        byte_number = Signal.like(receiver.address)
-        final = Signal()
         beat = Signal(3)
         answered = Signal(3)
         answer = Signal(PACKET_BYTE)
@@ -201,7 +202,6 @@ class Link(wiring.Component):
             sender.body.payload.eq(answer),
         ]
         m.d.sync += [
-            final.eq(left == 1),
             ok.eq(status == Status.OK),
             bus.begin.eq(0),
             bus.re.eq(0),
@@ -215,15 +215,15 @@ class Link(wiring.Component):
                 with m.If(receiver.held):
                     m.next = "SETTLE"
             with m.State("SETTLE"):
-                m.d.sync += [beat.eq(beat + 1), left.eq(count), phase.eq(0)]
+                m.d.sync += [beat.eq(beat + 1), byte_number.eq(first), phase.eq(0)]
                 with m.If(beat == SETTLED):
                     m.next = "MEASURE"
             with m.State("MEASURE"):
                 # Are these whole words? Their size need not be a power of two.
-                with m.If(left == 0):
+                with m.If(complete):
                     m.next = "FIND"
                 with m.Else():
-                    m.d.sync += left.eq(left - 1)
+                    m.d.sync += byte_number.eq(byte_number + 1)
                     m.d.sync += phase.eq(Mux(phase == more_bytes, 0, phase + 1))
             with m.State("FIND"):
                 m.next = "DECIDE"
@@ -240,10 +240,8 @@ class Link(wiring.Component):
                     m.d.sync += status.eq(Status.SEQUENCE)
                 m.next = "PREPARE"
             with m.State("PREPARE"):
-                m.d.sync += [
-                    place.eq(request.address), left.eq(count), beat.eq(0), answered.eq(0),
-                    byte_number.eq(WRITE_HEADER_BYTES),
-                ]  # fmt: skip
+                m.d.sync += [place.eq(request.address), byte_number.eq(first)]
+                m.d.sync += [beat.eq(0), answered.eq(0)]
                 m.next = "ACT"
             with m.State("ACT"):
                 m.d.sync += [
@@ -255,13 +253,12 @@ class Link(wiring.Component):
                 with m.If(ok & is_write & new):
                     m.next = "WRITE"
             with m.State("WRITE"):
-                m.d.sync += [beat.eq(beat + 1), bus.wdata.eq(receiver.byte), bus.we.eq(beat == 2)]
+                m.d.sync += [beat.eq(beat + 1), bus.wdata.eq(receiver.byte)]
+                with m.If(beat == 2):
+                    m.d.sync += [bus.we.eq(1), byte_number.eq(byte_number + 1)]
                 with m.If(beat == 3):
-                    m.d.sync += [
-                        beat.eq(0), place.eq(place + 1), byte_number.eq(byte_number + 1),
-                        left.eq(left - 1),
-                    ]  # fmt: skip
-                    with m.If(final):
+                    m.d.sync += [place.eq(place + 1), beat.eq(0)]
+                    with m.If(complete):
                         m.next = "HEADER"
             with m.State("HEADER"):
                 header_ends = Mux(
@@ -270,12 +267,11 @@ class Link(wiring.Component):
                 m.d.sync += [answer.byte.eq(header[answered]), answer.last.eq(header_ends)]
                 m.next = "OFFER"
             with m.State("READ"):
-                m.d.sync += [
-                    beat.eq(beat + 1), bus.re.eq(beat == 0),
-                    answer.byte.eq(bus.rdata), answer.last.eq(final),
-                ]  # fmt: skip
+                m.d.sync += [beat.eq(beat + 1), answer.byte.eq(bus.rdata), answer.last.eq(complete)]
+                with m.If(beat == 0):
+                    m.d.sync += [bus.re.eq(1), byte_number.eq(byte_number + 1)]
                 with m.If(beat == 3):
-                    m.d.sync += [beat.eq(0), place.eq(place + 1), left.eq(left - 1)]
+                    m.d.sync += [place.eq(place + 1), beat.eq(0)]
                     m.next = "OFFER"
             with m.State("OFFER"):
                 m.d.comb += sender.body.valid.eq(1)

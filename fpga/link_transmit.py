@@ -39,16 +39,20 @@ class AnswerSender(wiring.Component):
         connect(m, encoder.frame, flipped(self.frame))
         packet = encoder.packet
         number = Signal(range(CRC_BYTES))
-        m.d.comb += crc.data.eq(self.body.payload.byte)
-        with m.FSM():
+        ready = Signal()  # from a flip-flop: who asks has a whole cycle for the answer
+        taken = self.body.valid & ready
+        m.d.comb += [
+            self.body.ready.eq(ready),
+            crc.data.eq(self.body.payload.byte),
+            crc.valid.eq(taken),
+        ]
+        with m.FSM() as fsm:
             with m.State("BODY"):
                 m.d.comb += [
                     packet.payload.byte.eq(self.body.payload.byte),
-                    packet.valid.eq(self.body.valid & ~crc.busy),
-                    self.body.ready.eq(packet.ready & ~crc.busy),
-                    crc.valid.eq(self.body.valid & self.body.ready),
+                    packet.valid.eq(taken),
                 ]
-                with m.If(crc.valid & self.body.payload.last):
+                with m.If(taken & self.body.payload.last):
                     m.next = "LAST"
             with m.State("LAST"), m.If(~crc.busy):
                 m.next = "CRC"
@@ -63,4 +67,5 @@ class AnswerSender(wiring.Component):
                     with m.If(packet.payload.last):
                         m.d.comb += crc.start.eq(1)
                         m.next = "BODY"
+        m.d.sync += ready.eq(fsm.ongoing("BODY") & packet.ready & ~crc.busy & ~taken)
         return m

@@ -145,11 +145,9 @@ class Registers(wiring.Component):
 
         words = Array([self.busy, cycles, runs, loaded, *self.counts])
         number = bus.address >> _WORD_BYTES.bit_length() - 1
-        word = Signal(32)
         taken = Signal(32)
-        read = Signal()
-        m.d.sync += [word.eq(words[number[: (len(words) - 1).bit_length()]]), read.eq(bus.re)]
-        with m.If(read):
-            m.d.sync += taken.eq(Mux(bus.address % _WORD_BYTES == 0, word, taken >> 8))
-        m.d.comb += bus.rdata.eq(taken)
+        with m.If(bus.re & (bus.address % _WORD_BYTES == 0)):
+            m.d.sync += taken.eq(words[number[: (len(words) - 1).bit_length()]])
+        byte = bus.address % _WORD_BYTES
+        m.d.sync += bus.rdata.eq(Mux(byte[2], 0, taken.word_select(byte[:2], 8)))
         return m

@@ -33,6 +33,8 @@ __all__ = ["BuildError", "Stage", "build", "call", "digest", "seconds", "stale"]
 MANIFEST, SECONDS, LOCK = "manifest.json", "seconds.json", ".lock"
 FORMAT = 1
 _SCRATCH = ".running-"
+_FULL = 1 << 16
+"""Bytes: a disk with less is taken for the reason why a tool's output is wrong."""
 
 
 class BuildError(Exception):
@@ -162,7 +164,10 @@ def _run(folder: Path, stage: Stage) -> None:
         try:
             stage.run(scratch)
         except BuildError as error:
-            raise BuildError(f"{stage.name}: {error}") from None
+            # Yosys, nextpnr and prjxray's tools write on without a word.
+            full = shutil.disk_usage(scratch).free < _FULL
+            told = f"the disk is full: {folder}" if full else error
+            raise BuildError(f"{stage.name}: {told}") from None
         finally:
             for log in stage.logs:
                 if (scratch / log).exists():

@@ -280,17 +280,24 @@ class Tile(wiring.Component):
         """Count what costs energy in the analog part."""
         stored = self.commands.payload.stored
         crossbars = popcount(m, stored)
-        high = [
-            Mux(sample & first & crossbar, popcount(m, lines), 0)
-            for crossbar, lines in zip(stored, wordlines, strict=True)
-        ]
         converted = Signal.like(crossbars)
-        driven = Signal.like(sum(high[1:], start=high[0]))
-        m.d.sync += [
-            converted.eq(Mux(sample, crossbars, 0)),
-            driven.eq(sum(high[1:], start=high[0])),
-            self.conversions.eq(self.conversions + converted * self._params.adcs),
-            self.active_wordlines.eq(self.active_wordlines + driven),
-        ]
         with m.If(taken):
             m.d.sync += self.sampled_pages.eq(self.sampled_pages + crossbars)
+        m.d.sync += [
+            converted.eq(Mux(sample, crossbars, 0)),
+            self.conversions.eq(self.conversions + converted * self._params.adcs),
+        ]
+        # Behind a register as the crossbar's own: driving and counting do not fit into one cycle.
+        driven = Signal(data.ArrayLayout(self._params.rows, self._params.crossbars))
+        counted = Signal.like(stored)
+        high = [
+            Mux(crossbar, popcount(m, lines), 0)
+            for crossbar, lines in zip(counted, driven, strict=True)
+        ]
+        active = Signal.like(sum(high[1:], start=high[0]))
+        m.d.sync += [
+            driven.eq(wordlines),
+            counted.eq(Mux(sample & first, stored, 0)),
+            active.eq(sum(high[1:], start=high[0])),
+            self.active_wordlines.eq(self.active_wordlines + active),
+        ]

@@ -133,7 +133,7 @@ class Archive:
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self):
-                path = self.path.removeprefix("/debian/")
+                path = self.path.partition("/debian/")[2]
                 archive.requests.append(path)
                 content = archive.served.get(path, 404)
                 if isinstance(content, int):

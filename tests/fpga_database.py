@@ -35,6 +35,7 @@ def grid():
         "BRAM_L_X0Y0": ram,
         "LIOB33_SING_X0Y0": tile("LIOB33_SING", 0x180, 2, 0, 2, **sing),
         "LIOB33_X0Y1": tile("LIOB33", 0x180, 2, 2, 4),
+        "LIOB33_X0Y5": tile("LIOB33", 0x180, 2, 6, 4),
         "LIOB33_SING_X0Y3": tile("LIOB33_SING", 0x180, 2, 99, 2, **top),
         "HCLK_IOI3_X1Y2": tile("HCLK_IOI3", 0x180, 2, 50, 1),
     }
@@ -61,6 +62,8 @@ def files():
         ]),
         "ppips_clbll_l.db": "CLBLL_L.CLBLL_L_A.CLBLL_LL_A always\n",
         "ppips_int_l.db": "INT_L.BYP0.VCC_WIRE default\nINT_L.A.B hint\n",
+        "ppips_liob33.db": "LIOB33.IOB_O.IOB_O1 always\n",
+        "ppips_liob33_sing.db": "LIOB33_SING.IOB_T.IOB_T1 hint\n",
         "segbits_bram_l.db": "BRAM_L.RAMB18_Y0.IN_USE 02_319\n",
         "segbits_bram_l.block_ram.db": "\n".join(rams),
         "segbits_liob33.db": "\n".join([
@@ -75,6 +78,7 @@ def files():
             "pin,bank,site,tile,pin_function\n"
             "A1,14,IOB_X0Y0,LIOB33_SING_X0Y0,IO_25\nA2,14,IOB_X0Y1,LIOB33_X0Y1,IO_L1N\n"
             "A3,14,IOB_X0Y2,LIOB33_X0Y1,IO_L1P\nA4,0,INIT_B,CFG_X0Y0,INIT\n"
+            "A5,15,IOB_X0Y5,LIOB33_X0Y5,IO_L2N\n"
         ),
     }  # fmt: skip
 

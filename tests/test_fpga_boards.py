@@ -7,6 +7,7 @@ import pytest
 
 from fpga.boards import BOARDS, xdc
 from fpga.toolchain import ToolchainError, find
+from hw import budget
 
 
 def constraints(name):
@@ -43,6 +44,10 @@ def test_the_two_arty_differ_in_their_part_only():
     assert list(small.ports()) == list(large.ports())
     assert (small.part, large.part) == ("xc7a35tcsg324-1", "xc7a100tcsg324-1")
     assert small.limits.luts < large.limits.luts
+
+
+def test_the_budget_knows_the_same_block_rams():
+    assert {name: board.limits.block_rams for name, board in BOARDS.items()} == budget.BOARDS
 
 
 @pytest.mark.parametrize("name", BOARDS)

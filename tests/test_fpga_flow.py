@@ -5,6 +5,7 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -13,11 +14,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fpga import flow, report, stages
+from fpga import flow, report, stages, yosys
+from fpga import steps as recipe
 from fpga.boards import BOARDS
 from fpga.frames import Frames
 from fpga.stages import BuildError, Stage, build, call, stale
 from fpga.toolchain import Toolchain, ToolchainError, find
+from fpga.yosys import YosysError
 from hw import cli
 
 ROOT = Path(__file__).parent.parent
@@ -212,6 +215,18 @@ def test_what_a_tool_says_is_logged_and_what_it_writes_returned(tmp_path):
     assert (tmp_path / "log").read_text() == "said\n"
 
 
+def test_pads_and_clock_buffers_are_added_only_if_asked_for():
+    (without,), (pads,) = yosys.synthesis("top"), yosys.synthesis("top", pads=True)
+    assert without.replace(" -noiopad -noclkbuf", "") == pads
+    assert without != pads
+
+
+def test_yosys_leaves_a_log_also_when_it_fails(tmp_path):
+    with pytest.raises(YosysError, match="^ERROR: .*none.v"):
+        yosys.run(["read_verilog none.v"], tmp_path, log="yosys.log")
+    assert "ERROR: " in (tmp_path / "yosys.log").read_text()
+
+
 # Below: the whole flow with tools that pretend, one design of one frame.
 
 CELLS = {
@@ -241,9 +256,10 @@ class Fakes:
         self.assembled = []
         self.write()
         monkeypatch.setattr(flow, "find", self.find)
-        monkeypatch.setattr(flow, "sources", lambda *_: {"top.v": "module", "top.xdc": "pins"})
-        monkeypatch.setattr(flow.yosys, "run", self.yosys)
-        monkeypatch.setattr(flow, "assemble", self.assemble)
+        monkeypatch.setattr(flow, "install", self.find)
+        monkeypatch.setattr(recipe, "sources", lambda *_: {"top.v": "module", "top.xdc": "pins"})
+        monkeypatch.setattr(recipe.yosys, "run", self.yosys)
+        monkeypatch.setattr(recipe, "assemble", self.assemble)
 
     def write(self, **bodies):
         """Write the tools, some with another body."""
@@ -386,16 +402,29 @@ def test_a_full_disk_is_one_line(fakes, run, tmp_path, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "top.v")
 
-    monkeypatch.setattr(flow, "sources", full)
+    monkeypatch.setattr(recipe, "sources", full)
     assert run("build") == (1, "", "error: [Errno 28] No space left on device: 'top.v'")
+
+
+def test_a_full_disk_that_a_tool_does_not_notice_is_one_line(fakes, run, tmp_path, monkeypatch):
+    fakes.write(nextpnr="printf '{\"fm' > timing.json; printf '{}' > routed.json")
+    usage = shutil.disk_usage(tmp_path)._replace(free=4096)
+    monkeypatch.setattr(stages.shutil, "disk_usage", lambda _: usage)
+    assert run("build") == failed(f"route: the disk is full: {tmp_path}/out")
 
 
 def test_tools_that_are_missing_are_one_line(fakes, run, monkeypatch):
     def missing():
         raise ToolchainError("there is no nextpnr: run `make -C fpga toolchain`")
 
-    monkeypatch.setattr(flow, "find", missing)
+    monkeypatch.setattr(flow, "install", missing)
     assert run("build") == failed("there is no nextpnr: run `make -C fpga toolchain`")
+
+
+NO_NETWORK = (
+    "a network must be one of the zoo (psp_64_4_int4, psp_64_4_int8, psp_64_4_int8_adc6) "
+    "or a folder with an intnet.json, not 'psp_9'"
+)
 
 
 @pytest.mark.parametrize(
@@ -403,6 +432,8 @@ def test_tools_that_are_missing_are_one_line(fakes, run, monkeypatch):
     [
         (["--board", "arty_z7"], "argument --board: invalid choice: 'arty_z7'"),
         (["--design", "blinky"], "argument --design: invalid choice: 'blinky'"),
+        (["--net", "psp_64_4"], "only the design `accelerator` has a --net, not `shift`"),
+        (["--design", "accelerator", "--net", "psp_9"], NO_NETWORK),
         (["--seed", "0"], "argument --seed: seed must be an integer from 1 to "),
     ],
 )
@@ -443,9 +474,10 @@ def test_real_tools_build_the_same_bits_in_two_folders(tmp_path):
         pytest.skip(f"no tools: {error}")
     board = BOARDS["arty_a7_35t"]
     for name in ("one", "other"):
-        build(tmp_path / name, flow.stages_of(board, "shift", 1, tools))
-    for file in ("top.v", "nextpnr.fasm", "routed.json", "top.fasm", "top.bits", "manifest.json"):
-        if file != "manifest.json":
-            assert (tmp_path / "one" / file).read_bytes() == (
-                tmp_path / "other" / file
-            ).read_bytes()
+        build(tmp_path / name, recipe.stages_of(board, "shift", None, 1, tools))
+    one, other = tmp_path / "one", tmp_path / "other"
+    for file in ("top.v", "netlist.json", "nextpnr.fasm", "routed.json", "top.fasm", "top.bits"):
+        assert (one / file).read_bytes() == (other / file).read_bytes(), file
+    found = report.figures(one, board, {})
+    assert found["fault"] is None
+    assert found["placed"]["pads"] == 8

@@ -56,6 +56,7 @@ def words(found):
         (f"{CLB}.MUX.A\n{CLB}.MUX.A[0] # again", {(0x102, 3): 1 << 8}),
         ("INT_L_X0Y0.BYP0.VCC_WIRE\nINT_L_X0Y0.A.B", {}),
         ("CLBLL_L_X0Y0.CLBLL_L_A.CLBLL_LL_A", {}),
+        ("LIOB33_SING_X0Y0.IOB_O.IOB_O1\nLIOB33_SING_X0Y0.IOB_T.IOB_T1", {}),
         (f"{RAM}.IN_USE", {(0x102, 19): 1 << 31}),
         (f"{RAM}.INIT_00[255:0] = 256'h80000000000000000000000000000001{'0' * 31}4",
          {(0x800000, 10): 1 << 5, (0x800001, 10): 2, (0x800001, 17): 1 << 31}),
@@ -72,15 +73,27 @@ def test_frames_by_hand(database, fasm, expected):
     assert words(found) == expected
 
 
-def test_a_bank_that_steps_down_does_so_in_every_pad_that_is_not_used(database):
-    fasm = f"LIOB33_SING_X0Y0.IOB_Y0.{STEPDOWN}\nLIOB33_X0Y1.IOB_Y1.PULL"
-    assert words(assemble(fasm, database, PART)) == {
-        (0x181, 0): 1 << 31,  # the pad that asks for it
-        (0x180, 3): 1 << 31,  # the pad that is used otherwise
-        (0x181, 4): 1 << 31,  # the unused pad of the bank
-        (0x180, 50): 1 << 15,  # its clock row
-        (0x181, 50): 1 << 16,
-    }
+@pytest.mark.parametrize(
+    ("pads", "stepped"),
+    [
+        ("", {(0x181, 4): 1 << 31, (0x180, 3): 1}),
+        ("LIOB33_X0Y1.IOB_Y1.PULL", {(0x181, 4): 1 << 31, (0x180, 3): 1 << 31}),
+        ("LIOB33_X0Y1.IOB_Y0.PULL = 0", {(0x181, 4): 1 << 31, (0x180, 3): 1}),
+        ("LIOB33_X0Y1.IOB_Y0.PULL", {(0x180, 4): 1, (0x180, 3): 1}),
+        ("LIOB33_X0Y5.IOB_Y0.PULL", {(0x181, 4): 1 << 31, (0x180, 3): 1, (0x180, 8): 1}),
+    ],
+)
+def test_a_bank_that_steps_down_does_so_in_every_pad_that_is_not_used(database, pads, stepped):
+    fasm = f"LIOB33_SING_X0Y0.IOB_Y0.{STEPDOWN}\n{pads}"
+    asked = {(0x181, 0): 1 << 31}
+    clock_row = {(0x180, 50): 1 << 15, (0x181, 50): 1 << 16}
+    assert words(assemble(fasm, database, PART)) == asked | clock_row | stepped
+
+
+def test_a_bank_that_steps_down_has_a_clock_row(database):
+    with pytest.raises(FrameError) as error:
+        assemble(f"LIOB33_X0Y5.IOB_Y1.{STEPDOWN}", database, PART)
+    assert str(error.value) == "I/O bank 15 must have an HCLK_IOI3 tile"
 
 
 def test_a_pad_that_is_not_bonded_has_no_bank(database):
@@ -100,8 +113,9 @@ def test_required_features_are_added(tmp_path):
 
 
 def test_a_conflict_names_both_lines(database):
+    fasm = f"{LUT}\n{CLB}.MUX.A\n\n{CLB}.MUX.NONE\n{CLB}.MUX.A\n{CLB}.MUX.NONE"
     with pytest.raises(FrameError) as error:
-        assemble(f"{LUT}\n{CLB}.MUX.A\n\n{CLB}.MUX.NONE", database, PART, file="top.fasm")
+        assemble(fasm, database, PART, file="top.fasm")
     assert str(error.value) == (
         f"features must agree on each bit: top.fasm line 2 ({CLB}.MUX.A) sets, but "
         f"top.fasm line 4 ({CLB}.MUX.NONE) clears bit 8 of word 3 in frame 0x00000102"
@@ -110,12 +124,14 @@ def test_a_conflict_names_both_lines(database):
 
 def test_all_unknown_features_are_named(database):
     fasm = f"{LUT}[64]\nCLBLL_L_X9Y9.A\n{CLB}.NO\n{CLB}.SIZE[2:0] = 7\nCLBLL_L_X0Y0\nINT_L_X0Y0.A"
+    fasm += f"\n{LUT}[64:63] = 3\nINT_L_X0Y0.A.B[1]"
     with pytest.raises(FrameError) as error:
         assemble(fasm, database, PART)
     assert str(error.value) == (
-        f"features must be known to the database, not these 6: {LUT}[64] (FASM line 1), "
+        f"features must be known to the database, not these 8: {LUT}[64] (FASM line 1), "
         f"CLBLL_L_X9Y9.A (FASM line 2), {CLB}.NO (FASM line 3), {CLB}.SIZE[2] (FASM line 4), "
-        "CLBLL_L_X0Y0 (FASM line 5), INT_L_X0Y0.A (FASM line 6)"
+        f"CLBLL_L_X0Y0 (FASM line 5), INT_L_X0Y0.A (FASM line 6), {LUT}[64] (FASM line 7), "
+        "INT_L_X0Y0.A.B[1] (FASM line 8)"
     )
     with pytest.raises(FrameError, match=r"these 25: .* line 20\) and 5 more$"):
         assemble("A.B\n" * 25, database, PART)

@@ -17,7 +17,7 @@ import fpga.registers
 
 # What is replaced, where it is used, the fault, the test that must fail.
 FAULTS = [
-    (fpga.crc.SerialCrc, fpga.link_receive, ("(processor.match_detected)", "(1)"),
+    (fpga.crc.SerialCrc, fpga.link_receive, ("(rest == _RESIDUE)", "(1)"),
      tests.test_a_frame_with_one_wrong_bit_is_dropped),
     (fpga.cobs.CobsDecoder, fpga.link_receive, ("spoilt.eq(1)", "spoilt.eq(0)"),
      tests.test_a_wrong_stop_bit_spoils_the_frame),
@@ -49,7 +49,7 @@ FAULTS = [
      tests.test_whole_words_and_whole_beats),
     (fpga.link.Link, fpga.device, ("request.region < self._arguments", "1"),
      tests.test_no_operation_and_wrong_lengths),
-    (fpga.registers.Registers, fpga.device, ("== 0, word,", "== 8, word,"),
+    (fpga.registers.Registers, fpga.device, ("% _WORD_BYTES == 0", "% _WORD_BYTES == 1"),
      tests.test_a_run_is_counted_and_keeps_others_out),
 ]  # fmt: skip
 

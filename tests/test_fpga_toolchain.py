@@ -152,6 +152,15 @@ def test_a_bad_mirror_is_told_and_what_it_sent_well_is_kept(bench, spoil, messag
     assert set(bench.archive.requests) == again
 
 
+def test_proxies_are_used(bench, monkeypatch):
+    monkeypatch.setenv(debian.VARIABLE, "http://mirror.invalid/debian")
+    monkeypatch.delenv("no_proxy")
+    # It keeps the proxies that it found at its first use.
+    monkeypatch.setattr("urllib.request._opener", None)
+    monkeypatch.setenv("http_proxy", bench.server.address.removesuffix("/debian"))
+    bench.install()
+
+
 def test_no_network_is_one_line(bench):
     bench.close()
     paths = "|".join(each.path for each in bench.archive.lock().packages)
@@ -233,6 +242,7 @@ def test_two_at_once_fetch_once(bench, capfd):
     first = bench.install(tell=one_at_a_time)
     second.join()
     assert found == [first]
+    assert len(bench.patched.read_text().splitlines()) == len(TOOLS)
     assert sorted(bench.archive.requests) == [each.path for each in bench.archive.lock().packages]
 
 
@@ -256,6 +266,17 @@ def test_tools_that_do_not_work_are_none(bench, package, contents, message):
     bench.archive.add(package, deb(contents))
     bench.lock()
     fails(bench, message)
+
+
+def test_the_python_inside_is_not_told_of_ours(bench, monkeypatch):
+    monkeypatch.setenv("PYTHONHOME", "/ours")
+    monkeypatch.setenv("PYTHONPATH", "/ours")
+    contents = script('test -z "$PYTHONHOME$PYTHONPATH" && test -n "$PATH"')
+    bench.archive.add("nextpnr", deb(file(f"usr/bin/{TOOLS[0]}", contents, 0o755)))
+    bench.lock()
+    tools = bench.install()
+    assert subprocess.run([tools.nextpnr]).returncode == 1
+    assert subprocess.run([tools.nextpnr], env=toolchain.environment()).returncode == 0
 
 
 def test_this_machine_must_be_able_to_run_them(bench, monkeypatch):

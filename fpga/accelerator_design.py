@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A whole network's accelerator behind the bus; its memories hold the network from the start."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In
+
+from fpga.bus import Bus, Region
+from hw.accelerator import Accelerator
+from hw.image import Image
+from hw.load import beats, contents, payloads
+from hw.params import address_bits
+from hw.tile_params import ACC_BITS
+
+__all__ = ["LOGITS", "MAPS", "STREAMS", "AcceleratorDesign"]
+
+MAPS, LOGITS = 2, 3
+"""Numbers of the regions that hold maps and logits."""
+
+STREAMS = {"program": 4, "entries": 5, "channels": 6, "affines": 7}
+"""Numbers of the regions that are load streams, by the streams' names."""
+
+_BYTE = 8
+_LOGIT_BYTES = ACC_BITS // _BYTE
+
+
+class AcceleratorDesign(wiring.Component):
+    """Maps, logits and load streams are regions; RUN infers, with argument 1 one layer of it.
+
+    ``busy`` is high for ``hw.timing.accelerator_cycles``.
+
+    Parameters
+    ----------
+    image : Image
+        Sizes, schedule, and what the memories hold when the board is configured.
+    network, sha256 : str
+        Name and digest of the integer network; the host compares the digest.
+
+    Members
+    -------
+    bus : In, Bus
+    """
+
+    name = "accelerator"
+    arguments = 2
+    registers = ("conversions", "active_wordlines", "sampled_pages", "map_writes", "layer")
+
+    def __init__(self, image: Image, *, network: str, sha256: str) -> None:
+        self._image = image
+        self._network = {"name": network, "sha256": sha256}
+        self._payloads = {
+            stream: payloads(image.params)[stream]
+            for stream, words in beats(image).items()
+            if words
+        }
+        super().__init__({"bus": In(Bus(len(self.registers)))})
+
+    @property
+    def regions(self) -> tuple[Region, ...]:
+        """As ``fpga/protocol.md`` lists them; a stream without beats has none."""
+        params, loaded = self._image.params, beats(self._image)
+        bits = address_bits(len(params.buffers) + 1) + address_bits(params.banks) + params.bank_bits
+        return (
+            Region("maps", MAPS, 1 << bits, 1, "rw"),
+            Region("logits", LOGITS, _LOGIT_BYTES * params.classes, _LOGIT_BYTES, "r"),
+            *(
+                Region(stream, STREAMS[stream], len(loaded[stream]) * size, size, "w")
+                for stream, size in self._word_bytes.items()
+            ),
+        )
+
+    @property
+    def _word_bytes(self) -> dict[str, int]:
+        return {stream: -(-word.size // _BYTE) for stream, word in self._payloads.items()}
+
+    @property
+    def parameters(self) -> dict[str, object]:
+        """The network, and how it is laid out."""
+        params = self._image.params
+        return {
+            "intnet": self._network,
+            "columns": params.tile.columns,
+            "columns_per_adc": params.tile.columns_per_adc,
+            "mode": params.mode,
+        }
+
+    def elaborate(self, platform: object) -> Module:
+        """Build it."""
+        m = Module()
+        bus, params = self.bus, self._image.params
+        m.submodules.accelerator = accelerator = Accelerator(
+            params=params, contents=contents(self._image)
+        )
+        m.d.comb += accelerator.start.eq(bus.run)
+        with m.If(bus.run):
+            m.d.sync += accelerator.step.eq(bus.argument[0])
+        ports = (accelerator.host_addr, accelerator.host_bank, accelerator.host_buffer)
+        m.d.comb += [
+            bus.busy.eq(~accelerator.ready),
+            Cat(*ports).eq(bus.address),
+            accelerator.host_wdata.eq(bus.wdata),
+            accelerator.host_we.eq(bus.we & (bus.region == MAPS)),
+            accelerator.logit.eq(bus.address // _LOGIT_BYTES),
+            *(bus.registers[n].eq(getattr(accelerator, r)) for n, r in enumerate(self.registers)),
+        ]
+        logit = accelerator.logit_value.word_select(bus.address % _LOGIT_BYTES, _BYTE)
+        m.d.sync += bus.rdata.eq(Mux(bus.region == LOGITS, logit, accelerator.host_rdata))
+        self._assemble(m, accelerator)
+        return m
+
+    def _assemble(self, m: Module, accelerator: Accelerator) -> None:
+        """Put bytes together to beats, least significant byte first; a piece of one is dropped."""
+        bus, sizes = self.bus, self._word_bytes
+        longest = max(sizes.values())
+        word = Signal(_BYTE * longest)
+        count = Signal(range(longest))
+        last = Signal()
+        with m.If(bus.begin):
+            m.d.sync += count.eq(0)
+        with m.Elif(bus.we):
+            m.d.sync += [word.eq(Cat(word[_BYTE:], bus.wdata)), count.eq(Mux(last, 0, count + 1))]
+        for stream, size in sizes.items():
+            here = bus.region == STREAMS[stream]
+            with m.If(here):
+                m.d.comb += last.eq(count == size - 1)
+            load = getattr(accelerator, stream)
+            m.d.comb += load.payload.eq(word[_BYTE * (longest - size) :])
+            m.d.sync += load.valid.eq(bus.we & here & last)
