@@ -16,7 +16,7 @@ _RESIDUE = 0xDEBB20E3
 
 
 class SerialCrc(wiring.Component):
-    """CRC-32 as in Ethernet and zlib. A byte at once takes twice the LUTs.
+    """CRC-32 as in Ethernet and zlib. A byte at once takes three times the LUTs.
 
     Members
     -------
