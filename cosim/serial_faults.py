@@ -25,7 +25,7 @@ from cosim.faulty_port import KINDS, FaultyPort
 from cosim.runner import BuildError
 from cosim.serial import Line
 from fpga import shift_host
-from fpga.session import LinkError, NoAnswerError, Session
+from fpga.session import CutError, LinkError, NoAnswerError, Session
 from fpga.shift_design import ShiftDesign
 from fpga.target import Target
 from hw import cli, timing
@@ -131,10 +131,10 @@ def _session(
                 outcome.wrong.append(wrong)
     except NoAnswerError:
         outcome.given_up += 1
+    except CutError:
+        outcome.unplugged += 1
     except LinkError as error:
         outcome.wrong.append(str(error))
-    except OSError:
-        outcome.unplugged += 1
     if session is not None:
         outcome.requests += session.requests
         outcome.retries += session.retries

@@ -99,6 +99,7 @@ class Bus(wiring.Signature):
         A run goes on: high from the cycle after ``run`` on, for as many cycles as are counted.
         While it is high, neither ``re`` nor ``we`` nor ``begin`` comes for the design's regions.
     registers : In, 32 a register
+        Only if there are any.
     """
 
     def __init__(self, registers: int = 0) -> None:
@@ -114,7 +115,8 @@ class Bus(wiring.Signature):
                 "run": Out(1),
                 "argument": Out(8),
                 "busy": In(1),
-                "registers": In(data.ArrayLayout(32, registers)),
+                # Verilog has no ports of no bits.
+                **({"registers": In(data.ArrayLayout(32, registers))} if registers else {}),
             }
         )
 

@@ -87,9 +87,10 @@ class Core(wiring.Component):
             info.address.eq(link.bus.address),
             registers.synced.eq(link.synced),
             registers.busy.eq(design.bus.busy),
-            registers.counts.eq(design.bus.registers),
             link.bus.busy.eq(design.bus.busy),
         ]
+        if design.registers:
+            m.d.comb += registers.counts.eq(design.bus.registers)
         for name in ("region", "address", "begin", "re", "we", "wdata", "run", "argument"):
             for part in (registers, design):
                 m.d.comb += getattr(part.bus, name).eq(getattr(link.bus, name))

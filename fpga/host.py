@@ -60,8 +60,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         cli.bad_input(PROGRAM, error)
     except LinkError as error:
         print(f"{PROGRAM}: error: {options.port}: {error}", file=sys.stderr)
-    except serial.SerialException as error:
-        print(f"{PROGRAM}: error: {options.port}: the line is cut: {error}", file=sys.stderr)
     return 1
 
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Array, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -39,6 +39,7 @@ class AnswerSender(wiring.Component):
         connect(m, encoder.frame, flipped(self.frame))
         packet = encoder.packet
         number = Signal(range(CRC_BYTES))
+        crc_bytes = Array(crc.crc[8 * at : 8 * at + 8] for at in range(CRC_BYTES))
         ready = Signal()  # from a flip-flop: who asks has a whole cycle for the answer
         taken = self.body.valid & ready
         m.d.comb += [
@@ -58,7 +59,7 @@ class AnswerSender(wiring.Component):
                 m.next = "CRC"
             with m.State("CRC"):
                 m.d.comb += [
-                    packet.payload.byte.eq(crc.crc.word_select(number, 8)),
+                    packet.payload.byte.eq(crc_bytes[number]),
                     packet.payload.last.eq(number == CRC_BYTES - 1),
                     packet.valid.eq(1),
                 ]

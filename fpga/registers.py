@@ -112,14 +112,15 @@ class Registers(wiring.Component):
         Strobe: ``loaded`` begins anew.
     busy : In
     counts : In, 32 a register
-        Both are the design's.
+        Both are the design's; ``counts`` only if it has any.
     """
 
     def __init__(self, design: Design) -> None:
         self._loads = {r.number: r for r in design.regions if not r.readable}
-        counts = data.ArrayLayout(32, len(design.registers))
+        self._counts = len(design.registers)
+        counts = {"counts": In(data.ArrayLayout(32, self._counts))} if self._counts else {}
         super().__init__(
-            {"bus": In(Bus()), "synced": In(1), "busy": In(1), "counts": In(counts)}
+            {"bus": In(Bus()), "synced": In(1), "busy": In(1), **counts}
         )  # fmt: skip
 
     def elaborate(self, platform: object) -> Module:
@@ -143,11 +144,13 @@ class Registers(wiring.Component):
             m.d.comb += crc.start.eq(self.synced)
             loaded = crc.crc
 
-        words = Array([self.busy, cycles, runs, loaded, *self.counts])
+        own = self.counts if self._counts else ()
+        words = Array([self.busy, cycles, runs, loaded, *own])
         number = bus.address >> _WORD_BYTES.bit_length() - 1
         taken = Signal(32)
         with m.If(bus.re & (bus.address % _WORD_BYTES == 0)):
             m.d.sync += taken.eq(words[number[: (len(words) - 1).bit_length()]])
         byte = bus.address % _WORD_BYTES
-        m.d.sync += bus.rdata.eq(Mux(byte[2], 0, taken.word_select(byte[:2], 8)))
+        octets = Array(taken[at : at + 8] for at in range(0, 32, 8))
+        m.d.sync += bus.rdata.eq(Mux(byte[2], 0, octets[byte[:2]]))
         return m

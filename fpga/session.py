@@ -14,7 +14,15 @@ from typing import Protocol, TypeVar
 from fpga import packet
 from fpga.packet import MAX_DATA, MAX_FRAME, Answer, Operation, PacketError, Status
 
-__all__ = ["ForgottenError", "LinkError", "NoAnswerError", "Port", "RefusedError", "Session"]
+__all__ = [
+    "CutError",
+    "ForgottenError",
+    "LinkError",
+    "NoAnswerError",
+    "Port",
+    "RefusedError",
+    "Session",
+]
 
 ATTEMPTS = 9
 REPEATS = 9
@@ -26,6 +34,10 @@ _Result = TypeVar("_Result")
 
 class LinkError(Exception):
     """A device does not do what was asked; the message is one line."""
+
+
+class CutError(LinkError):
+    """The port is gone; it must be opened again."""
 
 
 class NoAnswerError(LinkError):
@@ -52,7 +64,7 @@ class ForgottenError(LinkError):
 
 
 class Port(Protocol):
-    """A serial line: that of pyserial, or to a simulated device."""
+    """A serial line: that of pyserial, or to a simulated device. OSError means that it is gone."""
 
     @property
     def in_waiting(self) -> int:
@@ -71,7 +83,6 @@ class Session:
     Parameters
     ----------
     port : Port
-        OSError from it ends what is being done.
     attempts : int
         How often a request is made before it is given up.
     repeats : int
@@ -82,7 +93,7 @@ class Session:
 
     Raises
     ------
-    NoAnswerError
+    CutError, NoAnswerError
         If nobody answers.
     """
 
@@ -122,7 +133,7 @@ class Session:
         Raises
         ------
         LinkError
-            If the device does not answer, refuses, or forgets too often.
+            If the device does not answer, refuses, or forgets too often, or the line is cut.
         """
         for _ in range(self._repeats):
             try:
@@ -172,8 +183,11 @@ class Session:
         sent = packet.request(self._sequence, operation, operands)
         for attempt in range(self._attempts):
             self.retries += attempt > 0
-            self._port.write(sent)
-            answer = self._answer(count)
+            try:
+                self._port.write(sent)
+                answer = self._answer(count)
+            except OSError as error:
+                raise CutError(f"the line is cut: {error}") from None
             if answer is None:
                 continue
             if answer.status is Status.SEQUENCE:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The simulated device on its line: bits, rates, resets; and hundreds of faults on the way."""
 
+import dataclasses
 import json
 from fractions import Fraction
 
@@ -127,6 +128,20 @@ def _unchecked(received):
         return bytes(packet.cobs.decode(received))[:-4]
     except packet.cobs.DecodeError:
         raise packet.PacketError("no COBS") from None
+
+
+def test_faults_show_when_the_host_takes_answers_of_any_sequence(line, monkeypatch):
+    request, answer, asked = packet.request, packet.answer, []
+
+    def remembered(sequence, *rest):
+        asked[:] = [sequence]
+        return request(sequence, *rest)
+
+    monkeypatch.setattr(packet, "request", remembered)
+    monkeypatch.setattr(
+        packet, "answer", lambda got: dataclasses.replace(answer(got), sequence=asked[0])
+    )
+    assert serial_faults.run(line, faults=400, seed=1).wrong
 
 
 def test_faults_show_when_the_device_checks_no_crc():

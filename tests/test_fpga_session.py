@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from fpga.packet import MAX_FRAME, Operation, Status
 from fpga.session import (
     ATTEMPTS,
+    CutError,
     ForgottenError,
     LinkError,
     NoAnswerError,
@@ -112,6 +113,16 @@ def test_noise_without_an_end_is_given_up():
     talk = Session(port, attempts=2)
     with pytest.raises(NoAnswerError, match="asked 2 times to run with argument 3$"):
         talk.run(3)
+
+
+def test_a_port_that_is_gone_is_said():
+    def gone(sequence):
+        raise OSError(5, "Input/output error")
+
+    talk, port = session(gone)
+    with pytest.raises(CutError, match=r"^the line is cut: \[Errno 5\] Input/output error$"):
+        talk.run(0)
+    assert len(sent(port)) == 1
 
 
 @pytest.mark.parametrize("status", [Status.OPERATION, Status.RANGE, Status.BUSY])

@@ -47,7 +47,7 @@ def test_the_check_can_fail():
     assert "torch" in imported("model.shift")
 
 
-@pytest.mark.parametrize("package", ["hw", "model", "model.zoo", "cosim", "scripts"])
+@pytest.mark.parametrize("package", ["hw", "model", "model.zoo", "cosim", "fpga", "scripts"])
 def test_package_files_hold_a_docstring_only(package):
     lines = (ROOT / package.replace(".", "/") / "__init__.py").read_text().splitlines()
     assert lines[0] == "# SPDX-License-Identifier: Apache-2.0"
