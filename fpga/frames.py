@@ -85,11 +85,12 @@ class _Claims:
             self.unknown.append(f"{feature.name} ({feature.where})")
             return
         name = tile.local(name)
-        if feature.value > 1 and self._add_vector(feature, tile, name):
-            return
-        for index in range(feature.value.bit_length()):
-            if feature.value >> index & 1:
-                self._add_bit(feature, tile, name, feature.low + index)
+        if feature.value == 1:
+            self._add_bit(feature, tile, name, feature.low)
+        elif not self._add_vector(feature, tile, name):
+            for index in range(feature.value.bit_length()):
+                if feature.value >> index & 1:
+                    self._add_bit(feature, tile, name, feature.low + index)
 
     def ones(self) -> Iterator[npt.NDArray[np.int64]]:
         """Yield the positions of ones."""

@@ -36,6 +36,7 @@ COLUMN_FRAMES = 128
 _MAX_BYTES = 1 << 27
 _FILES = (("CLB_IO_CLK", ".db"), ("BLOCK_RAM", ".block_ram.db"))
 _FEATURE = re.compile(r"(\w+)\.([^\s\[]+)(?:\[(\d{1,4})\])? (\S.*)", re.ASCII)
+_ONES = re.compile(r"\d{1,3}_\d{1,4}(?: \d{1,3}_\d{1,4})*", re.ASCII)
 _BIT = re.compile(r"(!?)(\d{1,3})_(\d{1,4})", re.ASCII)
 
 
@@ -128,20 +129,18 @@ class TileType:
 
     def _vector(self, name: str) -> tuple[Bits, npt.NDArray[np.int64]] | None:
         indices = self._features.get(name, {})
-        every = [self.bits(name, index) for index in range(len(indices))]
-        each = [bits for bits in every if bits and len(bits.ones) == 1 and not bits.zeros]
-        if not each or len(each) < len(indices) or len({bits.bus for bits in each}) > 1:
+        found = [indices[index] for index in range(len(indices)) if index in indices]
+        text = " ".join(places for _, places in found)
+        if len(found) < len(indices) or len({bus for bus, _ in found}) != 1:
             return None
-        ones = tuple(bits.ones[0] for bits in each)
-        whole = Bits(
-            each[0].bus,
-            ones,
-            (),
-            min(bits.low for bits in each),
-            max(bits.high for bits in each),
-            max(bits.frames for bits in each),
-        )
-        return whole, np.array(ones, np.int64)
+        if not _ONES.fullmatch(text) or text.count("_") != len(found):
+            return None
+        columns, bits = np.fromstring(text.replace("_", " "), np.int64, sep=" ").reshape(-1, 2).T
+        if columns.max() >= COLUMN_FRAMES or bits.max() >= FRAME_BITS:
+            raise DatabaseError(f"{self.name}.{name}: a bit must be within its column and frame")
+        ones = columns * FRAME_BITS + bits
+        low, high = int(bits.min()), int(bits.max())
+        return Bits(found[0][0], tuple(ones.tolist()), (), low, high, int(columns.max()) + 1), ones
 
 
 def _pips(folder: Path, kind: str) -> frozenset[str]:
