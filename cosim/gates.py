@@ -25,11 +25,11 @@ from cosim.design import Block
 from cosim.netlist import Netlist, NetlistError, from_yosys
 from cosim.routed import from_nextpnr
 from cosim.runner import BuildError
-from fpga import flow, stages, yosys
+from fpga import flow, stages, steps, yosys
 from fpga.bits import BitsError, contents, read_bits
 from fpga.boards import BOARDS, Board
 from fpga.database import Database, DatabaseError
-from fpga.designs import TOP, sources
+from fpga.designs import NETWORK, TOP, network, sources
 from fpga.toolchain import Toolchain, ToolchainError, find
 from fpga.top import BAUD
 from hw import cli
@@ -43,7 +43,6 @@ __all__ = ["device", "faulty", "main", "mapped", "placed", "talk"]
 
 PROGRAM = "python -m cosim.gates"
 DESIGNS = ("shift", "accelerator")
-NETWORK = Path(__file__).parent.parent / "model/zoo/psp_64_4_int8"
 
 MAP_RAM = "device.core.design.memory.memory.0.0"
 """Block RAM of the map; the LUT before bit 7 lets the pixel that was read through, or the host's
@@ -150,12 +149,12 @@ def _shift(board: Board, *, routed: bool) -> bool:
     if routed:
         tools = find()
         folder = flow.ROOT / "build/fpga" / f"{board.name}_shift"
-        stages.build(folder, flow.stages_of(board, "shift", 1, tools))
+        stages.build(folder, steps.stages_of(board, "shift", None, 1, tools))
         text = (folder / "top.v").read_text("utf-8")
         netlists["synthesised"] = from_yosys(_json(folder / "netlist.json"), TOP)
         netlists["routed"] = placed(folder, board, tools)
     else:
-        text = sources("shift", board, Path())["top.v"]
+        text = sources("shift", board, None, Path())["top.v"]
         netlists["synthesised"] = mapped(text)
     rtl = talk(text + cells.models(PADS), board)
     if rtl.faults:
@@ -205,8 +204,8 @@ def parser() -> cli.Parser:
         help="with the design shift: placed and routed, too; builds the bitstream",
     )  # fmt: skip
     command.add_argument(
-        "--intnet", type=Path, metavar="DIR", default=NETWORK,
-        help="with the design accelerator: folder of an integer network",
+        "--net", metavar="NAME", default=NETWORK,
+        help="with the design accelerator: its network, of the zoo or a folder",
     )  # fmt: skip
     return command
 
@@ -218,7 +217,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         cli.bad_input(PROGRAM, "--routed must come with the design shift")
     try:
         if options.design == "accelerator":
-            good = _accelerator(options.intnet)
+            good = _accelerator(network(options.net))
         else:
             good = _shift(BOARDS[options.board], routed=options.routed)
         return 0 if good else 1

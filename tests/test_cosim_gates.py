@@ -370,7 +370,7 @@ def test_an_accelerators_netlist_is_as_the_golden_executor():
     ("arguments", "message"),
     [
         (["--design", "accelerator", "--routed"], "--routed must come with the design shift"),
-        (["--design", "accelerator", "--intnet", "nowhere"], "nowhere"),
+        (["--design", "accelerator", "--net", "nowhere"], "nowhere"),
         (["--board", "ac701"], "invalid choice"),
     ],
 )
