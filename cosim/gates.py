@@ -54,15 +54,11 @@ INFO_RAM = "device.core.info.memory.0.0"
 PADS = {"IBUF", "OBUF", "BUFG"}
 """Cells that the RTL has."""
 
-LINT = "/* verilator lint_off WIDTHTRUNC */ /* verilator lint_off ASCRANGE */"
-"""What Verilator does not like in a shifted number and in a register file without registers."""
-
 
 def device(text: str, board: Board) -> Block:
     """Return a board's top with the ports of `fpga.device.Device`, for the same harness."""
     level = "~" if board.reset_active_low else ""
     wrapper = f"""\
-{LINT}
 module device(input clk, rst, rx, output tx, busy, error);
   wire [{len(board.leds) - 1}:0] led;
   {TOP} {TOP}(.clk(clk), .rst({level}rst), .uart_rx(rx), .uart_tx(tx), .led(led));
