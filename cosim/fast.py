@@ -51,9 +51,11 @@ class Model:
         As `build` returns it.
     image : Image
         Loaded through the accelerator's own streams.
+    load : bool
+        Otherwise its memories must hold the image from the start.
     """
 
-    def __init__(self, library: Path, image: Image) -> None:
+    def __init__(self, library: Path, image: Image, *, load: bool = True) -> None:
         self._params = image.params
         self.cycles, self.seconds = 0, 0.0  # run so far, and the processor time that it took
         self._library = ctypes.CDLL(str(library))
@@ -61,7 +63,7 @@ class Model:
         self._library.dut_run.restype = ctypes.c_uint64
         self._dut = ctypes.c_void_p(self._library.dut_open())
         layouts = payloads(image.params)
-        for stream, values in beats(image).items():
+        for stream, values in beats(image).items() if load else ():
             self._load(stream, layouts[stream].size, values)
 
     def close(self) -> None:

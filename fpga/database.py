@@ -109,6 +109,7 @@ class Database:
         self._grid_file = folder / fabric / "tilegrid.json"
         self._grid = _json(self._grid_file)
         self._tiles: dict[str, Tile | None] = {}
+        self._places: dict[tuple[int, int], tuple[str, Mapping[str, str]]] | None = None
         self._types: dict[str, TileType] = {}
         columns: dict[int, int] = {}
         try:
@@ -142,6 +143,20 @@ class Database:
     def tiles(self, kinds: tuple[str, ...]) -> list[str]:
         """Return the names of the tiles of some types."""
         return [name for name, tile in self._grid.items() if tile.get("type") in kinds]
+
+    def tile_at(self, column: int, row: int) -> tuple[str, Mapping[str, str]]:
+        """Return the name of the tile at a place of the grid, and its sites with their types."""
+        if self._places is None:
+            try:
+                self._places = {
+                    (tile["grid_x"], tile["grid_y"]): (name, tile["sites"])
+                    for name, tile in self._grid.items()
+                }
+            except (KeyError, TypeError):
+                raise self._broken("a tile must have a place and sites") from None
+        if (column, row) not in self._places:
+            raise self._broken(f"there is no tile at ({column}, {row})")
+        return self._places[column, row]
 
     def tile(self, name: str) -> Tile | None:
         """Return a tile, or None if the part has none of this name."""
