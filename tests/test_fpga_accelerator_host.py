@@ -239,8 +239,9 @@ def test_the_commands(libraries, tmp_path, monkeypatch, capsys):
     assert code == 1
     assert "image 0: logits must be " in found["differences"][0]
     assert host.main(["--port", "board", "selftest"]) == 1
-    wanted = f"the device's network must be one of the zoo, or be given, not '{intnet.digest(net)}'"
-    assert capsys.readouterr().err == f"{host.PROGRAM}: error: {wanted}\n"
+    rule = "the device's network must be one of the zoo, or be given, not"
+    told = f"{host.PROGRAM}: error: board: {rule} '{intnet.digest(net)}'\n"
+    assert capsys.readouterr().err == told
     with pytest.raises(SystemExit, match="^2$"):
         host.main(["--port", "board", "classify", "--intnet", str(tmp_path / "net"), __file__])
     assert "must be a whole PNG or JPEG or WEBP picture" in capsys.readouterr().err
