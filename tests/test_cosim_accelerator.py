@@ -126,7 +126,7 @@ def test_a_seeded_fault_is_noticed(name):
 
 MISCOUNTED = {
     "conversions": ("converted * 3'h4", "converted * 3'h2"),
-    "active_wordlines": ("active_wordlines + active;", "active_wordlines + driven[3:0];"),
+    "active_wordlines": ("active_wordlines + active;", "active_wordlines + active[3:0];"),
     "sampled_pages": ("sampled_pages + table_0[1:0]", "sampled_pages + table_0[0]"),
 }
 
