@@ -52,3 +52,12 @@ def test_a_fault_of_the_program_keeps_its_traceback():
     code, told = ended("1 / 0")
     assert code == 1
     assert "ZeroDivisionError" in told
+
+
+def test_help_shows_defaults_where_there_are_any():
+    parser = cli.Parser("prog", "Does.")
+    parser.add_argument("--one", default=3, help="first")
+    parser.add_argument("--other", help="second")
+    text = parser.format_help()
+    assert "first (default: 3)" in text
+    assert "default: None" not in text
