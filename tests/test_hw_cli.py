@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from hw import cli
+
 ROOT = Path(__file__).parent.parent
 
 
