@@ -11,7 +11,7 @@ import dataclasses
 
 from cosim.serial import Line, SimulatedPort
 from fpga import packet, shift_host
-from fpga.packet import Operation
+from fpga.protocol import Operation
 from fpga.session import LinkError, RefusedError, Session
 from fpga.target import Target
 

@@ -7,7 +7,8 @@ from amaranth.hdl import Array, Cat, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
-from fpga.bus import Bus, Region
+from fpga.bus import Bus
+from fpga.protocol import Region
 from hw.accelerator import Accelerator
 from hw.image import Image
 from hw.load import beats, contents, payloads

@@ -3,74 +3,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any, Protocol
 
 from amaranth.hdl import Module
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.params import ParameterError, check_integer
+from fpga.protocol import Region
 
-__all__ = ["REGISTER_BITS", "Bus", "Design", "Region"]
+__all__ = ["REGISTER_BITS", "Bus", "Design"]
 
 REGISTER_BITS = 48
 """Of a design's own register."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Region:
-    """A range of bytes that the host may read or write.
-
-    Parameters
-    ----------
-    name : str
-    number : int
-        0…15. 0 and 1 are the device's own.
-    bytes : int
-        Its addresses are 0…bytes − 1.
-    word_bytes : int
-        It is accessed in whole words of so many bytes, 1…256. In a region that can be read, a
-        power of two, and a word's address is a multiple of it.
-    access : {"r", "w", "rw"}
-
-    Raises
-    ------
-    ParameterError
-        If one breaks these rules.
-    """
-
-    name: str
-    number: int
-    bytes: int
-    word_bytes: int
-    access: str
-
-    def __post_init__(self) -> None:
-        check_integer("number", self.number, 0, 15)
-        check_integer("bytes", self.bytes, 1, 1 << 32)
-        check_integer("word_bytes", self.word_bytes, 1, 256)
-        if self.access not in ("r", "w", "rw"):
-            raise ParameterError(f"access must be r, w or rw, not {self.access!r}")
-        if self.readable and self.word_bytes & (self.word_bytes - 1):
-            raise ParameterError(
-                "word_bytes must be a power of two in a region that can be read, "
-                f"not {self.word_bytes}"
-            )
-        if self.bytes % self.word_bytes:
-            raise ParameterError(
-                f"bytes must be a multiple of word_bytes = {self.word_bytes}, not {self.bytes}"
-            )
-
-    @property
-    def readable(self) -> bool:
-        """Whether the host may read it."""
-        return "r" in self.access
-
-    @property
-    def writable(self) -> bool:
-        """Whether the host may write it."""
-        return "w" in self.access
 
 
 class Bus(wiring.Signature):

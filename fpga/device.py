@@ -16,7 +16,8 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from fpga.bus import Design
 from fpga.link import Link
-from fpga.registers import INFO, REGISTERS, InfoRom, Registers, device_info, device_regions
+from fpga.protocol import INFO, REGISTERS
+from fpga.registers import InfoRom, Registers, device_info, device_regions
 from fpga.shift_design import ShiftDesign
 from fpga.uart import UartReceiver, UartTransmitter
 from hw import cli

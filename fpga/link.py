@@ -6,47 +6,23 @@ The contract is ``fpga/protocol.md``.
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Sequence
 
 from amaranth.hdl import Array, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from fpga.bus import Bus, Region
+from fpga.bus import Bus
 from fpga.cobs import PACKET_BYTE
 from fpga.link_receive import CRC_BYTES, WRITE_HEADER_BYTES, RequestReceiver
 from fpga.link_transmit import AnswerSender
+from fpga.protocol import MAX_DATA, REGISTERS, Operation, Region, Status
 
-__all__ = ["Link", "Operation", "Status"]
-
-OWN_REGIONS = 2
-"""Those below may be read during a run."""
-MOST_BYTES = 256
-"""That one request reads or writes."""
+__all__ = ["Link"]
 
 SYNC_BYTES, READ_BYTES, RUN_BYTES = 3, 10, 4
 SETTLED = 6
 """Cycles until all that is to know about a request is known."""
-
-
-class Operation(enum.IntEnum):
-    """What a request asks for."""
-
-    SYNC = 0
-    READ = 1
-    WRITE = 2
-    RUN = 3
-
-
-class Status(enum.IntEnum):
-    """What a request is answered."""
-
-    OK = 0
-    SEQUENCE = 1
-    OPERATION = 2
-    RANGE = 3
-    BUSY = 4
 
 
 class Link(wiring.Component):
@@ -132,7 +108,7 @@ class Link(wiring.Component):
         more_bytes = Signal(range(max(region.word_bytes for region in self._regions)))
         alignment = Signal(range(max(r.word_bytes for r in self._regions if r.readable) + 1))
         readable, writable, own = Signal(), Signal(), Signal()
-        m.d.sync += [readable.eq(0), writable.eq(0), own.eq(request.region < OWN_REGIONS)]
+        m.d.sync += [readable.eq(0), writable.eq(0), own.eq(request.region <= REGISTERS)]
         with m.Switch(request.region):
             for region in self._regions:
                 with m.Case(region.number):
@@ -152,7 +128,7 @@ class Link(wiring.Component):
         m.d.sync += [
             end.eq(request.address[:bits] + stop),
             beyond.eq((request.address >> bits) != 0),
-            wrong_count.eq(is_read & ((request.count == 0) | (request.count > MOST_BYTES))),
+            wrong_count.eq(is_read & ((request.count == 0) | (request.count > MAX_DATA))),
             misaligned.eq((request.address & alignment) != 0),
             allowed.eq((is_read & readable) | (is_write & writable)),
             outside.eq(~allowed | (end > limit) | beyond | wrong_count | misaligned),

@@ -7,20 +7,16 @@ Pure functions. What comes in may be anything: it is an `Answer`, or a `PacketEr
 from __future__ import annotations
 
 import dataclasses
-import enum
 import zlib
 
 from cobs import cobs
 
+from fpga.protocol import MAX_DATA, Operation, Status
+
 __all__ = [
-    "INFO",
-    "MAX_DATA",
     "MAX_FRAME",
-    "REGISTERS",
     "Answer",
-    "Operation",
     "PacketError",
-    "Status",
     "answer",
     "frame",
     "read_operands",
@@ -28,12 +24,6 @@ __all__ = [
     "unframe",
     "write_operands",
 ]
-
-MAX_DATA = 256
-"""Bytes that a request writes, or an answer holds, at most."""
-
-INFO, REGISTERS = 0, 1
-"""Regions that every device has."""
 
 _HEADER = 3
 _CRC_BYTES = 4
@@ -44,25 +34,6 @@ MAX_FRAME = MAX_PACKET + -(-MAX_PACKET // 254)
 
 class PacketError(ValueError):
     """Bytes are no frame or no answer; the message states the rule, then the value."""
-
-
-class Operation(enum.IntEnum):
-    """What a request asks for."""
-
-    SYNC = 0
-    READ = 1
-    WRITE = 2
-    RUN = 3
-
-
-class Status(enum.IntEnum):
-    """What became of a request."""
-
-    OK = 0
-    SEQUENCE = 1
-    OPERATION = 2
-    RANGE = 3
-    BUSY = 4
 
 
 @dataclasses.dataclass(frozen=True)

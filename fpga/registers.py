@@ -12,23 +12,18 @@ from amaranth.lib.crc.catalog import CRC32_ISO_HDLC
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from fpga.bus import REGISTER_BITS, Bus, Design, Region
+from fpga.bus import REGISTER_BITS, Bus, Design
+from fpga.protocol import INFO, OWN_REGISTERS, REGISTER_BYTES, REGISTERS, VERSION, Region
 
-__all__ = ["INFO", "REGISTERS", "InfoRom", "Registers", "device_info", "device_regions"]
-
-INFO, REGISTERS = 0, 1
-"""Numbers of the regions."""
-
-_NAMES = ("busy", "cycles", "runs", "loaded")
-_WORD_BYTES = 8
+__all__ = ["InfoRom", "Registers", "device_info", "device_regions"]
 
 
 def device_regions(design: Design, info_bytes: int) -> tuple[Region, ...]:
     """Return the regions of a device, its own two before the design's."""
-    registers = _WORD_BYTES * (len(_NAMES) + len(design.registers))
+    registers = REGISTER_BYTES * (len(OWN_REGISTERS) + len(design.registers))
     return (
         Region("info", INFO, info_bytes, 1, "r"),
-        Region("registers", REGISTERS, registers, _WORD_BYTES, "r"),
+        Region("registers", REGISTERS, registers, REGISTER_BYTES, "r"),
         *design.regions,
     )
 
@@ -45,7 +40,7 @@ def device_info(design: Design, clock_hz: int) -> dict[str, Any]:
     while True:
         size *= 2
         info = {
-            "protocol": 1,
+            "protocol": VERSION,
             "design": design.name,
             "clock_hz": clock_hz,
             "regions": [vars(region) for region in device_regions(design, size)],
@@ -147,11 +142,11 @@ class Registers(wiring.Component):
 
         own = self.counts if self._counts else ()
         words = Array([self.busy, cycles, runs, loaded, *own])
-        number = bus.address >> _WORD_BYTES.bit_length() - 1
+        number = bus.address >> REGISTER_BYTES.bit_length() - 1
         taken = Signal(REGISTER_BITS if self._counts else 32)
-        with m.If(bus.re & (bus.address % _WORD_BYTES == 0)):
+        with m.If(bus.re & (bus.address % REGISTER_BYTES == 0)):
             m.d.sync += taken.eq(words[number[: (len(words) - 1).bit_length()]])
         octets = Array(taken[at : at + 8] for at in range(0, len(taken), 8))
-        byte = bus.address % _WORD_BYTES
+        byte = bus.address % REGISTER_BYTES
         m.d.sync += bus.rdata.eq(Mux(byte < len(taken) // 8, octets[byte], 0))
         return m

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from typing import Protocol, TypeVar
 
 from fpga import packet
-from fpga.packet import MAX_DATA, MAX_FRAME, Answer, Operation, PacketError, Status
+from fpga.packet import MAX_FRAME, Answer, PacketError
+from fpga.protocol import MAX_DATA, Operation, Status
 
 __all__ = [
     "CutError",

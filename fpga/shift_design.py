@@ -9,7 +9,8 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
-from fpga.bus import Bus, Region
+from fpga.bus import Bus
+from fpga.protocol import Region
 from hw.memory import ReadFirstMemory
 from hw.params import Direction, ParameterError, ShiftParams
 from hw.shift import ShiftModule

@@ -11,18 +11,15 @@ import json
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from fpga.packet import INFO, REGISTERS
+from fpga.protocol import INFO, OWN_REGISTERS, REGISTER_BYTES, REGISTERS, VERSION, Region
 from fpga.session import LinkError, Session
 from hw.params import ParameterError, check_integer
 
-__all__ = ["PROTOCOL", "DeviceError", "Info", "Region", "Target"]
+__all__ = ["DeviceError", "Info", "Target"]
 
-PROTOCOL = 1
 MAX_INFO_BYTES = 1 << 16
 
 _LENGTH_BYTES = 4
-_REGISTER_BYTES = 8
-_OWN_REGISTERS = ("busy", "cycles", "runs", "loaded")
 _RUNS = 1 << 32
 
 _Result = TypeVar("_Result")
@@ -30,38 +27,6 @@ _Result = TypeVar("_Result")
 
 class DeviceError(LinkError):
     """The device is another than what is asked of it; the message states the rule, then what is."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Region:
-    """A range of bytes on the device.
-
-    Parameters
-    ----------
-    name : str
-    number : int
-        0…255.
-    bytes : int
-        Its addresses are 0…bytes − 1.
-    word_bytes : int
-        It is accessed in whole words of so many bytes.
-    access : {"r", "w", "rw"}
-    """
-
-    name: str
-    number: int
-    bytes: int
-    word_bytes: int
-    access: str
-
-    def __post_init__(self) -> None:
-        check_integer("number", self.number, 0, 255)
-        check_integer("bytes", self.bytes, 1, 1 << 32)
-        check_integer("word_bytes", self.word_bytes, 1, 256)
-        if not isinstance(self.name, str) or self.access not in ("r", "w", "rw"):
-            raise ParameterError(
-                f"name and access must be text and r, w or rw, not {self.name!r}, {self.access!r}"
-            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,9 +64,9 @@ class Info:
             value = json.loads(text)
         except (ValueError, RecursionError) as error:
             raise DeviceError(f"info must be JSON: {error}") from None
-        if not isinstance(value, dict) or value.get("protocol") != PROTOCOL:
+        if not isinstance(value, dict) or value.get("protocol") != VERSION:
             found = value.get("protocol") if isinstance(value, dict) else value
-            raise DeviceError(f"the device must speak protocol {PROTOCOL}, not {found!r:.60}")
+            raise DeviceError(f"the device must speak protocol {VERSION}, not {found!r:.60}")
         try:
             regions = [Region(**region) for region in value["regions"]]
             parameters = dict(value["parameters"])
@@ -113,7 +78,7 @@ class Info:
                 clock_hz=check_integer("clock_hz", value["clock_hz"], 1, 1 << 40),
                 regions={region.name: region for region in regions},
                 parameters=parameters,
-                registers=(*_OWN_REGISTERS, *own),
+                registers=(*OWN_REGISTERS, *own),
             )
         except (KeyError, TypeError, ValueError) as error:
             reason = f"{error} is missing" if isinstance(error, KeyError) else error
@@ -191,9 +156,9 @@ class Target:
     def _registers(self, names: tuple[str, ...]) -> dict[str, int]:
         """Read the first registers: these."""
         data = self._session.read(
-            REGISTERS, 0, _REGISTER_BYTES * len(names), word_bytes=_REGISTER_BYTES
+            REGISTERS, 0, REGISTER_BYTES * len(names), word_bytes=REGISTER_BYTES
         )
-        words = [data[at : at + _REGISTER_BYTES] for at in range(0, len(data), _REGISTER_BYTES)]
+        words = [data[at : at + REGISTER_BYTES] for at in range(0, len(data), REGISTER_BYTES)]
         return {
             name: int.from_bytes(word, "little") for name, word in zip(names, words, strict=True)
         }
@@ -212,7 +177,7 @@ class Target:
         DeviceError
             If it takes longer, stands still, or another run than this one has been begun.
         """
-        names = _OWN_REGISTERS[:3]  # `busy` first: when it is 0, the next ones will not change
+        names = OWN_REGISTERS[:3]  # `busy` first: when it is 0, the next ones will not change
         runs = self._registers(names)["runs"]
         self._session.run(argument)
         before = -1

@@ -7,7 +7,7 @@ import zlib
 import numpy as np
 
 from fpga import packet
-from fpga.packet import Operation, Status
+from fpga.protocol import INFO, REGISTERS, Operation, Status
 from hw import timing
 from hw.params import Direction, ShiftParams
 from model import golden
@@ -124,9 +124,9 @@ class FakeDevice:
         return answer(sequence)
 
     def _bytes(self, region, address, count):
-        if region == packet.INFO:
+        if region == INFO:
             return self._info[address : address + count]
-        if region == packet.REGISTERS:
+        if region == REGISTERS:
             self.registers["loaded"] = zlib.crc32(self.loaded)
             words = b"".join(value.to_bytes(8, "little") for value in self.registers.values())
             return words[address : address + count]

@@ -7,7 +7,8 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from fpga.bus import Bus, Region
+from fpga.bus import Bus
+from fpga.protocol import Region
 from hw.memory import ReadFirstMemory
 
 RUN_CYCLES = 3000

@@ -12,7 +12,7 @@ from cosim import serial, serial_faults, simulators
 from cosim.faulty_port import KINDS, FaultyPort
 from cosim.serial import BITS, CLOCKS_PER_BIT, Line, SimulatedPort, levels
 from fpga import packet, shift_host
-from fpga.packet import Operation
+from fpga.protocol import Operation
 from fpga.session import NoAnswerError, Session
 from fpga.target import Target
 

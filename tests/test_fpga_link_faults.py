@@ -37,7 +37,7 @@ FAULTS = [
      tests.test_after_a_reset_all_but_sync_is_refused),
     (fpga.link.Link, fpga.device, ("synced & (request.sequence == following)", "synced"),
      tests.test_only_the_next_or_the_last_sequence_is_taken),
-    (fpga.link.Link, fpga.device, ("OWN_REGIONS = 2", "OWN_REGIONS = 16"),
+    (fpga.link.Link, fpga.device, ("request.region <= REGISTERS", "request.region <= 15"),
      tests.test_a_run_is_counted_and_keeps_others_out),
     (fpga.link.Link, fpga.device, ("(end > limit)", "(end > limit + 1)"), tests.test_out_of_range),
     (fpga.link.Link, fpga.device, ("| beyond", ""), tests.test_out_of_range),
@@ -49,7 +49,7 @@ FAULTS = [
      tests.test_whole_words_and_whole_beats),
     (fpga.link.Link, fpga.device, ("request.region < self._arguments", "1"),
      tests.test_no_operation_and_wrong_lengths),
-    (fpga.registers.Registers, fpga.device, ("% _WORD_BYTES == 0", "% _WORD_BYTES == 1"),
+    (fpga.registers.Registers, fpga.device, ("% REGISTER_BYTES == 0", "% _WORD_BYTES == 1"),
      tests.test_a_run_is_counted_and_keeps_others_out),
 ]  # fmt: skip
 

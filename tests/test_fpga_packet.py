@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fpga import packet
-from fpga.packet import Answer, Operation, PacketError, Status
+from fpga.packet import Answer, PacketError
+from fpga.protocol import Operation, Status
 
 
 def test_a_frame_by_hand():

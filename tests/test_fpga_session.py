@@ -8,7 +8,8 @@ from fake_device import FakeDevice, ScriptedPort, answer, requests
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fpga.packet import MAX_FRAME, Operation, Status
+from fpga.packet import MAX_FRAME
+from fpga.protocol import Operation, Status
 from fpga.session import (
     ATTEMPTS,
     CutError,

@@ -9,8 +9,9 @@ import pytest
 from fake_device import SHIFT, FakeDevice, info, shift_device
 
 from fpga import shift_host
+from fpga.protocol import Region
 from fpga.session import LinkError, Session
-from fpga.target import DeviceError, Info, Region, Target
+from fpga.target import DeviceError, Info, Target
 from hw import timing
 from hw.params import Direction, ParameterError
 from model import golden
@@ -51,7 +52,7 @@ GOOD = json.loads(info("shift", [("map", 2, 21, 1, "rw")], {"registers": ["layer
         ),
         (
             {"regions": [{"name": "map", "number": 2, "bytes": 1, "word_bytes": 1, "access": "x"}]},
-            RULE + "name and access must be text and r, w or rw, not 'map', 'x'",
+            RULE + "access must be r, w or rw, not 'x'",
         ),
         (
             {"parameters": {"registers": [1]}},

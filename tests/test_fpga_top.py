@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from fpga.bus import Region
+from fpga.protocol import Region
 from fpga.shift_design import ShiftDesign
 from fpga.top import Top
 from hw.params import ParameterError, ShiftParams
