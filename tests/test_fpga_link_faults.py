@@ -49,7 +49,7 @@ FAULTS = [
      tests.test_whole_words_and_whole_beats),
     (fpga.link.Link, fpga.device, ("request.region < self._arguments", "1"),
      tests.test_no_operation_and_wrong_lengths),
-    (fpga.registers.Registers, fpga.device, ("% REGISTER_BYTES == 0", "% _WORD_BYTES == 1"),
+    (fpga.registers.Registers, fpga.device, ("% REGISTER_BYTES == 0", "% REGISTER_BYTES == 1"),
      tests.test_a_run_is_counted_and_keeps_others_out),
 ]  # fmt: skip
 
