@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command line against the simulated device behind a pseudo-terminal, and what it says."""
 
+import contextlib
 import json
 import os
 import signal
@@ -24,18 +25,25 @@ CYCLES = timing.shift_cycles(PARAMS)
 PROGRAM = host.PROGRAM
 
 
-@pytest.fixture(scope="module")
-def port():
+@contextlib.contextmanager
+def simulated(*arguments):
+    """Serve a simulated device; yields its port."""
     reason = simulators.missing("verilator")
     if reason is not None:
         pytest.skip(reason)
-    command = [sys.executable, "-m", "cosim.device", "--height", "4", "--width", "6", "--bits", "7"]
+    command = [sys.executable, "-m", "cosim.device", *arguments]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as device:
         try:
             yield device.stdout.readline().strip()
         finally:
             device.send_signal(signal.SIGINT)
             assert device.wait(timeout=60) == 0
+
+
+@pytest.fixture(scope="module")
+def port():
+    with simulated("--height", "4", "--width", "6", "--bits", "7") as path:
+        yield path
 
 
 def call(port, *arguments):
@@ -199,3 +207,14 @@ def test_the_line_is_cut(capsys, monkeypatch):
     found = capsys.readouterr().err
     assert found.startswith(f"{PROGRAM}: error: {port}: the line is cut: ")
     assert found.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_a_trained_network_behind_a_pseudo_terminal(capsys):
+    with simulated("--design", "accelerator", "--net", "psp_64_4_int4") as path:
+        assert call(path, "selftest", "--images", "20") == 0
+        assert capsys.readouterr().out == (
+            "20 images: logits as the integer executor's, cycles as in hw.timing\n"
+        )
+        assert call(path, "load") == 0
+        assert call(path, "selftest", "--images", "1") == 0
