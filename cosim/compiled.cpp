@@ -27,7 +27,9 @@ void fall(Vdut& model, Root&, long) {
 
 // While no input changes, a cycle is nothing but what happens at the rising edge, and Verilator's
 // function for that can be called itself: eval() would first follow all inputs through the logic
-// behind them. Where Verilator keeps it under another name, a tick does the same.
+// behind them. Where Verilator keeps it under another name, or something else than the clock makes
+// the model act, a tick does the same.
+#if CLOCK_ONLY
 template <class Dut, class Root>
 auto advance(Dut&, Root& root, int)
     -> decltype(void(root.__VnbaTriggered[0]), Vdut___024root___eval_nba(&root)) {
@@ -35,6 +37,7 @@ auto advance(Dut&, Root& root, int)
   Vdut___024root___eval_nba(&root);
   root.__VnbaTriggered[0] = 0;
 }
+#endif
 
 template <class Dut, class Root>
 void advance(Dut& dut, Root&, long) {

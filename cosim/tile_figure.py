@@ -55,7 +55,7 @@ SIGNALS = {
     "page": f"{_TOP}.crossbar_0.page",
     "wordlines": f"{_TOP}.driver.wordlines",
     "column_select": f"{_TOP}.crossbar_0.column_select",
-    "sample": f"{_TOP}.crossbar_0.sample",
+    "sample": f"{_TOP}.sample",
     "codes": f"{_TOP}.crossbar_0.codes",
     "outputs": f"{_TOP}.outputs__payload",
 }
