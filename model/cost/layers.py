@@ -12,7 +12,6 @@ import difflib
 import itertools
 import math
 import re
-import reprlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -178,9 +177,9 @@ def named(name: str) -> Network:
     if name == REFERENCE_DENSENET:
         shapes = tuple(_dense_outputs(layer_shapes("densenet40_12")))
     else:
-        imagenet = {"num_classes": 1000, "image_size": 224}
+        classes, side = (1000, 224) if name in ("resnet18", "mobilenetv1") else (10, 32)
         try:
-            shapes = layer_shapes(name, **(imagenet if name in ("resnet18", "mobilenetv1") else {}))
+            shapes = layer_shapes(name, num_classes=classes, image_size=side)
         except ParameterError as error:
             raise ParameterError(f"{error}{_nearest(name)}") from None
     pools = _pools(name, shapes)
@@ -230,7 +229,7 @@ def _pools(name: str, shapes: tuple[LayerShape, ...]) -> dict[str, int]:
         return {
             one.name: 2
             for one, other in itertools.pairwise(shapes)
-            if other.in_height < one.out_height and one.out_height > 1
+            if other.in_height < one.out_height
             and (other.kind == "conv" or name.startswith("vgg"))
         }  # fmt: skip
     return {}

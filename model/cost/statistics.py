@@ -61,7 +61,8 @@ class Statistics:
 
     def patterns(self, cell_bits: int) -> npt.NDArray[np.int64]:
         """Return how many cells store each level, int64 [2^cell_bits]."""
-        return self.row_patterns(cell_bits).sum(0)
+        counts: npt.NDArray[np.int64] = self.row_patterns(cell_bits).sum(0)
+        return counts
 
     def stored(self, array_rows: int, array_columns: int, cell_bits: int) -> npt.NDArray[np.bool_]:
         """Return which crossbars must be there, bool [⌈rows/array_rows⌉, ⌈columns/array_columns⌉].
