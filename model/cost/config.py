@@ -1,10 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Design points: what is assumed of a chip, each value with its unit and its source.
 
-A configuration is a TOML file of tables ``[key]`` with ``value``, ``unit`` (of numbers) and
-``source``. ``extends = "name"`` starts from a published one, ``[networks.NAME.key]`` changes a key
-for one network only, ``[networks.NAME] simulated = "OTHER"`` says which network a row really is.
-A leaf: the standard library only.
+`model.cost.config_file` reads them; a leaf: the standard library only.
 """
 
 from __future__ import annotations
@@ -153,8 +150,12 @@ class Config:
 
     def for_network(self, network: str) -> Config:
         """Return the configuration with the values that hold for one network."""
-        changed = {k: v for k, v in self.networks.get(network, {}).items() if k != "simulated"}
-        return dataclasses.replace(self, networks={}, **changed)
+        changed = dict(self.networks.get(network, {}))
+        changed.pop("simulated", None)
+        sources = {key: self.sources.get(f"networks.{network}.{key}", "") for key in changed}
+        return dataclasses.replace(
+            self, networks={}, sources=dict(self.sources) | sources, **changed
+        )
 
 
 def keys() -> Iterator[Key]:
