@@ -159,9 +159,9 @@ class _Reader:
             self._known(place, self._table(place, table), (*_KEYS, "simulated"))
             values, theirs = self._values(place, table, skip=("simulated",))
             if "simulated" in table:
-                place = (*place, "simulated")
-                values["simulated"] = self._text(place, table)
-                self._check_network(place, values["simulated"])
+                here = (*place, "simulated")
+                values["simulated"] = self._text(here, table)
+                self._check_network(here, values["simulated"])
             found[name] = values
             sources |= {f"networks.{name}.{key}": text for key, text in theirs.items()}
         return found
@@ -186,7 +186,7 @@ class _Reader:
 
     def _value(self, place: _Place, key: Key, entry: Mapping[str, Any]) -> Any:
         """Return the checked value of one key."""
-        wanted = ("value", *(["unit"] if key.unit else []), "source")
+        wanted: _Place = ("value", "unit", "source") if key.unit else ("value", "source")
         self._known(place, entry, wanted)
         for part in wanted:
             if part not in entry:
