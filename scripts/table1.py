@@ -15,8 +15,8 @@ from typing import Any
 from hw import cli
 from model.cost.config import Config
 from model.cost.config_file import load
-from model.cost.layers import named
 from model.cost.mapping import map_network
+from model.cost.networks import named
 from scripts.tables import csv_text, insert
 
 __all__ = ["LARGE", "PAPER", "main", "rows", "table", "tables"]

@@ -17,7 +17,7 @@ from hw.params import ArrayParams, ShiftParams
 from model.cost.config import Config
 from model.cost.config_file import load
 from model.cost.digital import ShiftCost, shift_cost, total
-from model.cost.layers import named
+from model.cost.networks import named
 from scripts.tables import csv_text, insert
 
 __all__ = ["PAPER", "main", "rows", "table"]

@@ -138,11 +138,6 @@ class Config:
         if value > limit or (less and value == limit):
             raise ConfigError(f"{name} must be {rule} {limit:g}, not {value:g}", name)
 
-    @property
-    def cells_per_weight(self) -> int:
-        """Cells of a weight, ⌈weight_bits/cell_bits⌉."""
-        return -(-self.weight_bits // self.cell_bits)
-
     def simulated(self, network: str) -> str:
         """Return the name of the network that is simulated where ``network`` is asked for."""
         name: str = self.networks.get(network, {}).get("simulated", network)

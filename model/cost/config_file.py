@@ -32,7 +32,7 @@ from typing import Any, NoReturn
 
 from hw.params import ParameterError
 from model.cost.config import Config, ConfigError, keys
-from model.cost.layers import named
+from model.cost.networks import named
 from model.cost.schema import Key
 
 __all__ = ["NAMES", "load"]

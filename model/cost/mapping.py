@@ -21,147 +21,9 @@ from collections.abc import Iterable, Sequence
 from hw.params import ParameterError
 from model.cost.config import Config
 from model.cost.layers import Layer, Network
+from model.cost.placement import ChipMapping, LayerMapping
 
 __all__ = ["ChipMapping", "LayerMapping", "choose_tile_side", "map_network"]
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class LayerMapping:
-    """Where a layer lies.
-
-    Parameters
-    ----------
-    layer : Layer
-    rows, columns : int
-        R and C, cells of the layer's matrix, all groups together.
-    array_rows, array_columns : int
-        Of a crossbar.
-    tiles : int
-        Tiles that it owns; 0 if the mapping has none.
-    row_tiles, column_tiles : int
-        Of which so many lie below and beside each other: tiles is their product.
-    tile_row_copies, tile_column_copies, pe_row_copies, pe_column_copies : int
-        Copies that fit at each level.
-    row_arrays, column_arrays : int
-        Arrays that one copy of the matrix spans: ⌈R/array_rows⌉ and ⌈C/array_columns⌉.
-    arrays : int
-        Arrays that one copy is stored in; fewer than their product where some hold no weight.
-    used_cells : int
-        Cells of one copy that store a weight.
-    owned_cells : int
-        Cells of all that the layer owns.
-    positions : int
-        Vectors an image.
-    """
-
-    layer: Layer
-    rows: int
-    columns: int
-    array_rows: int
-    array_columns: int
-    tiles: int
-    row_tiles: int
-    column_tiles: int
-    tile_row_copies: int
-    tile_column_copies: int
-    pe_row_copies: int
-    pe_column_copies: int
-    row_arrays: int
-    column_arrays: int
-    arrays: int
-    used_cells: int
-    owned_cells: int
-    positions: int
-
-    @property
-    def row_copies(self) -> int:
-        """Copies below each other."""
-        return self.tile_row_copies * self.pe_row_copies
-
-    @property
-    def column_copies(self) -> int:
-        """Copies beside each other."""
-        return self.tile_column_copies * self.pe_column_copies
-
-    @property
-    def copies(self) -> int:
-        """Copies of the layer, which work on as many vectors at a time."""
-        return self.row_copies * self.column_copies
-
-    @property
-    def array_cells(self) -> int:
-        """Cells of the arrays that one copy is stored in."""
-        return self.arrays * self.array_rows * self.array_columns
-
-    @property
-    def utilisation(self) -> float:
-        """Share of the owned cells that are used, copies included: the papers' figure."""
-        return self.copies * self.used_cells / self.owned_cells
-
-    @property
-    def unique_utilisation(self) -> float:
-        """Share of the owned cells that hold a weight which no other cell holds."""
-        return self.used_cells / self.owned_cells
-
-    @property
-    def array_utilisation(self) -> float:
-        """Share of the cells of the arrays of one copy that are used."""
-        return self.used_cells / self.array_cells
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ChipMapping:
-    """Where a network lies.
-
-    Parameters
-    ----------
-    network : str
-    layers : tuple of LayerMapping
-    tile_side, pe_side : int
-        T and P, cells; 0 if the mapping has no tiles.
-    notes : tuple of str
-        What was done differently than asked for, and why.
-    """
-
-    network: str
-    layers: tuple[LayerMapping, ...]
-    tile_side: int
-    pe_side: int
-    notes: tuple[str, ...] = ()
-
-    @property
-    def tiles(self) -> int:
-        """Tiles of the chip."""
-        return sum(layer.tiles for layer in self.layers)
-
-    @property
-    def arrays(self) -> int:
-        """Arrays that one copy of the network is stored in."""
-        return sum(layer.arrays for layer in self.layers)
-
-    @property
-    def owned_cells(self) -> int:
-        """Cells of all that the network owns."""
-        return sum(layer.owned_cells for layer in self.layers)
-
-    @property
-    def utilisation(self) -> float:
-        """Share of the owned cells that are used, copies included: the papers' figure.
-
-        Which is the mean of the layers', weighted with their tiles.
-        """
-        return sum(layer.copies * layer.used_cells for layer in self.layers) / self.owned_cells
-
-    @property
-    def unique_utilisation(self) -> float:
-        """Share of the owned cells that hold a weight which no other cell holds."""
-        return sum(layer.used_cells for layer in self.layers) / self.owned_cells
-
-    @property
-    def array_utilisation(self) -> float:
-        """Share of the cells of the arrays of one copy that are used."""
-        cells = sum(layer.array_cells for layer in self.layers)
-        return sum(layer.used_cells for layer in self.layers) / cells
 
 
 def map_network(network: Network, config: Config) -> ChipMapping:
@@ -176,17 +38,17 @@ def map_network(network: Network, config: Config) -> ChipMapping:
     Raises
     ------
     ParameterError
-        If the reference's chip has no tiles for such arrays, or an integer network has other
-        ``weight_bits``: the layer.
+        If the reference's chip has no tiles for such crossbars.
     """
-    for layer in network.layers:
-        if layer.statistics is not None and layer.statistics.weight_bits != config.weight_bits:
-            raise ParameterError(
-                f"{layer.name}: weight_bits must be {layer.statistics.weight_bits}, "
-                f"as in the network, not {config.weight_bits}"
-            )
     place = _reference if config.mapping == "reference" else _arrays
-    return place(network, config)
+    chip = place(network, config)
+    notes = []
+    for name in ("weight_bits", "act_bits"):
+        found = sorted({getattr(layer, name) for layer in chip.layers})
+        if found != [wanted := getattr(config, name)]:
+            shown = ", ".join(map(str, found))
+            notes.append(f"{name} is {shown}, as in the network, not {wanted}")
+    return dataclasses.replace(chip, notes=(*notes, *chip.notes))
 
 
 def choose_tile_side(
@@ -245,6 +107,7 @@ def _reference(network: Network, config: Config) -> ChipMapping:
         mapped.append(
             LayerMapping(
                 layer=layer,
+                **_bits(layer, config),
                 rows=rows,
                 columns=columns,
                 array_rows=sides[0],
@@ -282,9 +145,16 @@ def _spans(rows: int, columns: int, sides: tuple[int, int]) -> tuple[int, int]:
     return -(-rows // sides[0]), -(-columns // sides[1])
 
 
+def _bits(layer: Layer, config: Config) -> dict[str, int]:
+    """Return the bits of a layer's weights and activations."""
+    bits = config if layer.statistics is None else layer.statistics
+    return {"weight_bits": bits.weight_bits, "act_bits": bits.act_bits}
+
+
 def _matrix(layer: Layer, config: Config) -> tuple[int, int]:
     """Return R and C of a layer, in cells."""
-    return layer.rows, layer.outputs * config.cells_per_weight
+    cells = -(-_bits(layer, config)["weight_bits"] // config.cell_bits)
+    return layer.rows, layer.outputs * cells
 
 
 def _positions(layer: Layer, config: Config) -> int:
@@ -318,6 +188,7 @@ def _owned_arrays(layer: Layer, config: Config) -> LayerMapping:
         used_cells = _stored_cells(stored, rows, columns, sides) or used_cells
     return LayerMapping(
         layer=layer,
+        **_bits(layer, config),
         rows=rows,
         columns=columns,
         array_rows=sides[0],

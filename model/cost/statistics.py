@@ -29,8 +29,8 @@ class Statistics:
     ----------
     weights : numpy.ndarray
         U, uint8 [rows, outputs].
-    weight_bits : int
-        Bits of U, 1…8.
+    weight_bits, act_bits : int
+        Bits of U, 1…8, and of an activation, 2…8.
     zero_point : int
         Z: a weight counts as U − Z.
     activity : numpy.ndarray, optional
@@ -40,6 +40,7 @@ class Statistics:
 
     weights: npt.NDArray[np.uint8]
     weight_bits: int
+    act_bits: int
     zero_point: int
     activity: npt.NDArray[np.float64] | None
 
@@ -96,6 +97,7 @@ def measure(net: IntNet, *, images: int = 8) -> dict[str, Statistics]:
         layer.name: Statistics(
             weights=layer.weights,
             weight_bits=layer.weight_bits,
+            act_bits=layer.act_bits,
             zero_point=layer.zero_point,
             activity=activity.get(layer.name),
         )
