@@ -16,7 +16,10 @@ A leaf.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
 
 from hw.params import ParameterError
 from model.cost.config import Config
@@ -184,8 +187,9 @@ def _owned_arrays(layer: Layer, config: Config) -> LayerMapping:
         arrays = _diagonal(rows // groups, columns // groups, groups, sides)
     elif layer.statistics is not None:
         stored = layer.statistics.stored(*sides, config.cell_bits)
+        # A layer without any weight keeps a crossbar: its bias needs a place on the chip.
         arrays = max(1, int(stored.sum()))
-        used_cells = _stored_cells(stored, rows, columns, sides) or used_cells
+        used_cells = int(_parts(rows, sides[0]) @ stored @ _parts(columns, sides[1]))
     return LayerMapping(
         layer=layer,
         **_bits(layer, config),
@@ -218,15 +222,6 @@ def _diagonal(rows: int, columns: int, groups: int, sides: tuple[int, int]) -> i
     return groups * row_arrays * column_arrays
 
 
-def _stored_cells(
-    stored: Iterable[Iterable[bool]], rows: int, columns: int, sides: tuple[int, int]
-) -> int:
-    """Return the cells of a matrix that lie in arrays which are placed."""
-    heights = [min(sides[0], rows - row) for row in range(0, rows, sides[0])]
-    widths = [min(sides[1], columns - column) for column in range(0, columns, sides[1])]
-    return sum(
-        height * width
-        for height, line in zip(heights, stored, strict=True)
-        for width, placed in zip(widths, line, strict=True)
-        if placed
-    )
+def _parts(size: int, side: int) -> npt.NDArray[np.int64]:
+    """Return how many rows, or columns, of a matrix lie in each crossbar: int64 [⌈size/side⌉]."""
+    return np.minimum(side, size - np.arange(0, size, side))
