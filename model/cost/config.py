@@ -46,6 +46,8 @@ class Config:
     ----------
     name : str
         Of the file, without its suffix.
+    about : str
+        What the design point is.
     sources : mapping of str to str
         Where the value of a key is from.
     networks : mapping of str to mapping
@@ -60,6 +62,7 @@ class Config:
     """
 
     name: str
+    about: str = ""
     sources: Mapping[str, str] = dataclasses.field(default_factory=dict, compare=False, repr=False)
     networks: Mapping[str, Mapping[str, Any]] = dataclasses.field(
         default_factory=dict, hash=False, repr=False

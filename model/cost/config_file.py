@@ -114,7 +114,7 @@ class _Reader:
     def config(self) -> Config:
         """Return what the file says."""
         self._known((), self.value, (*_KEYS, *_TOP))
-        self._text(("about",), self.value)
+        about = self._text(("about",), self.value)
         base = self._base()
         values, sources = self._values((), self.value, skip=_TOP)
         networks: dict[str, Mapping[str, Any]] = self._networks(sources)
@@ -126,7 +126,9 @@ class _Reader:
             if name not in values and not key.optional:
                 self.fail((), f"{name} must be there: {key.about}")
         try:
-            config = Config(name=self.path.stem, sources=sources, networks=networks, **values)
+            config = Config(
+                name=self.path.stem, about=about, sources=sources, networks=networks, **values
+            )
         except ConfigError as error:
             self.fail((error.key, "value"), str(error))
         for name in networks:
