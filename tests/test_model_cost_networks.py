@@ -184,6 +184,18 @@ def test_refuses_a_file_that_is_not_there(tmp_path):
         load(str(tmp_path))
 
 
+@pytest.mark.parametrize("file", ["list.txt", "folder/none"])
+def test_refuses_other_paths(tmp_path, monkeypatch, file):
+    monkeypatch.chdir(tmp_path)
+    Path("list.txt").write_text("[]")
+    message = (
+        "network must be a name, a folder of an integer network or a file .json with layers, "
+        f"not '{file}'"
+    )
+    with pytest.raises(ParameterError, match=f"^{re.escape(message)}$"):
+        load(file)
+
+
 def test_an_integer_network_is_the_named_one_and_its_statistics():
     net, same = load(str(ZOO / "psp_64_4_int8")), named("psp_64_4")
     assert net.name == "psp_64_4"

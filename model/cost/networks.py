@@ -11,6 +11,7 @@ import difflib
 import itertools
 import math
 import re
+import reprlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -48,6 +49,11 @@ def load(source: str) -> Network:
         return from_intnet(intnet.read(path))
     if path.suffix == ".json":
         return from_json(path)
+    if len(path.parts) > 1 or path.exists():
+        raise ParameterError(
+            f"network must be a name, a folder of an integer network or a file .json with layers, "
+            f"not {reprlib.repr(source)}"
+        )
     return named(source)
 
 
