@@ -6,7 +6,7 @@ they would miss of each run if it were not among those that they are fitted to; 
 again and compares with ``model/cost/constants.toml``, ``--update`` writes that file.
 
 A group of components is linear in its constants, so that each is found by least squares of relative
-errors, with no constant below zero; three exponents are found by search around that.
+errors, with no constant below zero; two exponents are found by search around that.
 """
 
 from __future__ import annotations
@@ -14,8 +14,6 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
-import sys
-import tomllib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,14 +22,13 @@ import numpy as np
 
 from hw import cli
 from model.cost import config_file
-from model.cost.components import GROUPS
 from model.cost.config import Config
 from model.cost.layers import Network
 from model.cost.networks import named
 from model.cost.simulate import ChipCost, simulate
 from model.cost.technology import CONSTANTS_FILE, Constants, load_constants
 
-__all__ = ["Run", "errors", "fit", "load_runs"]
+__all__ = ["Run", "errors", "fit", "leave_one_out", "load_runs", "main", "table", "text"]
 
 PROGRAM = "python -m scripts.fit_cost"
 REFERENCE = Path(__file__).parent.parent / "docs/results/cost_reference.json"
@@ -163,19 +160,24 @@ def fit(runs: Sequence[Run]) -> Constants:
     for target, names in STEPS:
         constants = dataclasses.replace(constants, **dict.fromkeys(names, 0.0))
         if target in EXPONENTS:
-            name, low, default, high = EXPONENTS[target]
-
-            def loss(value: float, name: str = name, target: str = target,
-                     names: tuple[str, ...] = names, constants: Constants = constants,
-                     ) -> tuple[float, Constants]:  # fmt: skip
-                return _linear(runs, target, names, dataclasses.replace(constants, **{name: value}))
-
-            found = _golden(lambda value, loss=loss: loss(value)[0], low, high)
-            tells = loss(found)[0] < loss(default)[0] - TELLS * len(runs)
-            constants = loss(found if tells else default)[1]
+            constants = _search(runs, target, names, constants)
         else:
             constants = _linear(runs, target, names, constants)[1]
     return constants
+
+
+def _search(
+    runs: Sequence[Run], target: str, names: tuple[str, ...], constants: Constants
+) -> Constants:
+    """Fit an exponent, and the constants that the figure is then linear in."""
+    name, low, default, high = EXPONENTS[target]
+
+    def at(value: float) -> tuple[float, Constants]:
+        return _linear(runs, target, names, dataclasses.replace(constants, **{name: value}))
+
+    found = at(_golden(lambda value: at(value)[0], low, high))
+    usual = at(default)
+    return found[1] if found[0] < usual[0] - TELLS * len(runs) else usual[1]
 
 
 def _linear(
@@ -234,3 +236,95 @@ def _golden(loss: Callable[[float], float], low: float, high: float) -> float:
             inner = [inner[1], low + ratio * (high - low)]
             found = [found[1], loss(inner[1])]
     return (low + high) / 2
+
+
+def leave_one_out(runs: Sequence[Run]) -> list[dict[str, float]]:
+    """Return the errors of each run with constants that are fitted to all others."""
+    return [errors(run, fit([*runs[:index], *runs[index + 1 :]])) for index, run in enumerate(runs)]
+
+
+def text(constants: Constants, runs: Sequence[Run]) -> str:
+    """Return ``constants.toml``: each constant with unit, meaning and source."""
+    worst = _worst([errors(run, constants) for run in runs])
+    joint = {name: target for target, names in STEPS for name in names}
+    joint |= {name: target for target, (name, *_) in EXPONENTS.items()}
+    lines = [
+        "# Constants of model/cost/components.py at 22 nm, written by scripts/fit_cost.py --update.",
+        f"# {len(joint)} constants; {_independent(runs)} figures of {len(runs)} runs in",
+        "# docs/results/cost_reference.json, totals not counted.",
+    ]
+    for field in dataclasses.fields(Constants):
+        target = joint[field.name]
+        source = f"fitted to {target} of the reference runs, largest error {worst[target]:.1%}"
+        value = float(f"{getattr(constants, field.name):.6g}")
+        lines += [
+            "",
+            f"[{field.name}]",
+            f"value = {value!r}",
+            f'unit = "{field.metadata["unit"]}"',
+            f'about = "{field.metadata["about"]}"',
+            f'source = "{source}"',
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def table(found: Sequence[dict[str, float]], runs: Sequence[Run]) -> str:
+    """Return errors in percent, a row a figure and a column a run, in Markdown."""
+    heads = [
+        f"{run.network.name}<br>{run.config.array_rows}×{run.config.array_columns}, "
+        f"{run.config.cell_bits} b, {run.config.adc_levels} levels, "
+        f"÷{run.config.columns_per_adc}, {run.config.node_nm:g} nm"
+        for run in runs
+    ]
+    lines = [f"| error in % | {' | '.join(heads)} |", "|---" * (len(heads) + 1) + "|"]
+    for name in runs[0].figures:
+        values = " | ".join(f"{100 * errors[name]:.1f}" for errors in found)
+        lines.append(f"| {name} | {values} |")
+    return "\n".join(lines)
+
+
+def _independent(runs: Sequence[Run]) -> int:
+    """Return the number of figures, without those that follow from the others."""
+    sums = ("area total", "latency total", "energy total", "efficiency total")
+    return sum(name not in sums for run in runs for name in run.figures)
+
+
+def _worst(found: Sequence[dict[str, float]]) -> dict[str, float]:
+    return {name: max(abs(errors[name]) for errors in found) for name in found[0]}
+
+
+def _differences(found: Constants, stored: Constants) -> list[str]:
+    lines = []
+    for field in dataclasses.fields(Constants):
+        one, other = getattr(found, field.name), getattr(stored, field.name)
+        if abs(one - other) > AGREE * max(abs(one), abs(other)):
+            lines.append(f"{field.name} must be {one:.6g} as fitted, not {other:.6g}")
+    return lines
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    parser = cli.Parser(PROGRAM, "Fit the cost model's constants to the reference runs.")
+    chosen = parser.add_mutually_exclusive_group()
+    chosen.add_argument(
+        "--check", action="store_true", help="fit, and compare with the stored constants"
+    )
+    chosen.add_argument("--update", action="store_true", help="fit, and store the constants")
+    options = parser.parse_args(arguments)
+    runs = load_runs()
+    if options.check:
+        differences = _differences(fit(runs), load_constants())
+        print("\n".join(differences) or "the stored constants are what the reference runs tell")
+        return 1 if differences else 0
+    if options.update:
+        cli.replace(CONSTANTS_FILE, text(fit(runs), runs).encode())
+        load_constants.cache_clear()
+    stored = load_constants()
+    print(table([errors(run, stored) for run in runs], runs))
+    print("\nleft out, then predicted:\n")
+    print(table(leave_one_out(runs), runs))
+    return 0
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -18,8 +18,8 @@ from model.cost.technology import Constants, Node
 
 __all__ = [
     "ASSUMED_ACTIVITY",
-    "REFERENCE_RESISTANCE_OHM",
     "REFERENCE_READ_V",
+    "REFERENCE_RESISTANCE_OHM",
     "Chip",
     "Layers",
     "Values",
@@ -31,8 +31,8 @@ Values = npt.NDArray[np.float64]
 ASSUMED_ACTIVITY = {"gelu": 0.511, "relu": 0.333}
 """Mean share of rows that a bit plane drives, of activations that are not known.
 
-Computed: normal values of standard deviation 0.25, through GELU, or their magnitudes, as 8-bit two's
-complement numbers of 1/128: what the reference runs were fed with, as far as it is known.
+Computed: normal values of standard deviation 0.25, through GELU, or their magnitudes, as 8-bit
+two's complement numbers of 1/128: what the reference runs were fed with, as far as it is known.
 """
 
 REFERENCE_RESISTANCE_OHM = (6e3, 900e3)
@@ -100,6 +100,12 @@ class Chip:
         return 1 << math.isqrt(self.tiles - 1).bit_length()
 
     @property
+    def spread(self) -> float:
+        """Mean side in tiles of the floor plan: as many columns as rows, or one more."""
+        columns = math.isqrt(self.tiles - 1) + 1
+        return (columns + -(-self.tiles // columns)) / 2
+
+    @property
     def leaves(self) -> int:
         """Leaves of the tree as it is switched: the least power of two that is ≥ tiles."""
         return 1 << (self.tiles - 1).bit_length()
@@ -165,7 +171,6 @@ class Layers:
             rows=self.row_arrays * config.array_rows,
             columns=self.column_arrays * config.array_columns,
         )
-
 
 
 def chip_and_layers(mapping: ChipMapping, config: Config, node: Node) -> tuple[Chip, Layers]:

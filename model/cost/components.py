@@ -50,6 +50,7 @@ ANALOG = frozenset({"cells", "comparators", "encoders", "line drivers", "convers
                     "sensed current", "column multiplexers"})  # fmt: skip
 """Components of the analog domain: what stands between a wordline and an ADC's code."""
 
+
 def areas(chip: Chip, constants: Constants) -> dict[str, float]:
     """Return the area in m² of each component."""
     config, k = chip.config, constants
@@ -78,11 +79,14 @@ def areas(chip: Chip, constants: Constants) -> dict[str, float]:
     side = tile_length(chip, found)
     pitch = chip.node.shrink
     wires = {
-        "root wires": k.root_area * side,
-        # An H-tree over a square of n×n leaves a unit apart is 1.5·(n² − n) long.
-        "tile wires": k.tree_wire_area * side * 1.5 * (chip.grid**2 - chip.grid),
-        "local wires": k.local_wire_area * side * chip.tiles * chip.array_adcs * chip.pe_columns,
-    }
+        "root wires": k.root_area * side * chip.grid,
+        # An H-tree over n×n leaves a unit apart is 1.5·n·(n − 1) long; here n leaves lie on fewer
+        # tiles a side.
+        "tile wires": k.tree_wire_area * side * 1.5 * chip.spread * (chip.grid - 1),
+        # Sums leave an ADC as one line a cell of a weight, past the arrays of the PE's side.
+        "local wires": k.local_wire_area * side * chip.tiles * chip.pe_columns
+        * chip.array_adcs * chip.weight_cells,
+    }  # fmt: skip
     return found | {name: value * pitch for name, value in wires.items()}
 
 
@@ -101,18 +105,18 @@ def latencies(chip: Chip, layers: Layers, constants: Constants) -> dict[str, Val
     weights = layers.steps * np.maximum(1, config.columns_per_adc / layers.weight_cells)
     depth = np.ceil(np.log2(layers.row_arrays))
     bits = vectors * (layers.rows + layers.outputs) * layers.act_bits
-    tile = _bits(chip, layers, chip.tile_side)
-    pe = _bits(chip, layers, chip.pe_side)
+    tile = _bits(layers, chip.tile_side)
+    pe = _bits(layers, chip.pe_side)
     # A buffer's word is as wide as an array, also where a layer is narrower.
-    whole = _bits(chip, layers.whole_arrays(config), chip.tile_side)
-    whole_pe = _bits(chip, layers.whole_arrays(config), chip.pe_side)
-    hops = (pe[0] * chip.pe_rows / config.array_rows, pe[1] * chip.pe_columns / config.array_columns)
+    whole = layers.whole_arrays(config)
+    tile_filled, pe_filled = _bits(whole, chip.tile_side), _bits(whole, chip.pe_side)
+    down, along = chip.pe_rows / config.array_rows, chip.pe_columns / config.array_columns
     cycles = {
         "global buffer": k.global_cycles * bits * chip.leaves / layers.tiles,
-        "tile buffers": k.tile_cycles * vectors * whole[1],
-        "PE buffers": k.pe_cycles * vectors * whole_pe[0] / config.array_rows,
+        "tile buffers": k.tile_cycles * vectors * tile_filled[1],
+        "PE buffers": k.pe_cycles * vectors * pe_filled[0] / config.array_rows,
         "tile buses": k.tile_bus_cycles * vectors * sum(tile) / chip.tile_side,
-        "PE buses": k.pe_bus_cycles * vectors * sum(hops),
+        "PE buses": k.pe_bus_cycles * vectors * (pe[0] * down + pe[1] * along),
         "conversions": conversions,
         "bit shift-adds": conversions,
         "weight shift-adds": weights * layers.act_bits,
@@ -124,9 +128,8 @@ def latencies(chip: Chip, layers: Layers, constants: Constants) -> dict[str, Val
     return {name: value * period for name, value in cycles.items()}
 
 
-def _bits(chip: Chip, layers: Layers, side: int) -> tuple[Values, Values]:
+def _bits(layers: Layers, side: int) -> tuple[Values, Values]:
     """Return the bits of a vector into and out of a square of so many cells a side."""
-    config = chip.config
     read = np.minimum(layers.rows, side) * layers.act_bits
     written = np.minimum(layers.columns, side) * layers.act_bits / layers.weight_cells
     return read, written

@@ -172,9 +172,7 @@ def simulate(network: Network, config: Config, *, constants: Constants | None = 
     """
     constants = load_constants() if constants is None else constants
     mapping = map_network(network, config)
-    chip, layers = chip_and_layers(
-        mapping, config, Node(config.node_nm, constants.delay_exponent)
-    )
+    chip, layers = chip_and_layers(mapping, config, Node(config.node_nm, constants.delay_exponent))
     area = components.areas(chip, constants)
     latency = components.latencies(chip, layers, constants)
     side = components.tile_length(chip, area)

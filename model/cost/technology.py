@@ -27,8 +27,8 @@ SUPPLY_V = {130.0: 1.3, 90.0: 1.2, 65.0: 1.1, 45.0: 1.0, 32.0: 0.9, 22.0: 0.8, 1
 CONSTANTS_FILE = Path(__file__).parent / "constants.toml"
 
 
-def _constant(unit: str, about: str, *, free: bool = True) -> Any:
-    return dataclasses.field(metadata={"unit": unit, "about": about, "free": free})
+def _constant(unit: str, about: str) -> Any:
+    return dataclasses.field(metadata={"unit": unit, "about": about})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -54,9 +54,11 @@ class Constants:
     line_area: float = _constant("m^2", "drivers and switches of one row or column of an array")
     tile_buffer_area: float = _constant("m^2", "buffers of a tile: one row of cells")
     global_buffer_area: float = _constant("m^2", "one bit of the largest map")
-    root_area: float = _constant("m", "tile side: from the global buffer to the tree of tiles")
-    tree_wire_area: float = _constant("m", "tile side: one branch of the tree of tiles")
-    local_wire_area: float = _constant("m", "tile side: wires in a tile for an ADC of a PE's side")
+    root_area: float = _constant(
+        "m", "width of the wires from the global buffer along the tree's side"
+    )
+    tree_wire_area: float = _constant("m", "width of the wires of the tree of tiles")
+    local_wire_area: float = _constant("m", "width of a wire in a tile")
     global_cycles: float = _constant("1", "cycles a bit and leaf of the tree: global buffer")
     tile_cycles: float = _constant("1", "cycles a bit: output buffer of a tile")
     pe_cycles: float = _constant("1", "cycles a bit of each row of an array: input buffer of a PE")
