@@ -153,19 +153,26 @@ def _utilisation(found: Iterable[dict[str, Any]]) -> str:
 
 def _cost(found: Iterable[dict[str, Any]]) -> str:
     quantities = {"area": "area mm²", "latency": "latency ms", "efficiency": "TOPS/W"}
-    heads = (f"{what}: {whose}" for what in quantities.values()
-             for whose in ("paper", "reference", "ours", "difference"))  # fmt: skip
+    heads = []
+    for what in quantities.values():
+        heads += [f"{what}: paper", "reference", "ours", "from paper, reference"]
     lines = _head("row", *heads, "shift ms")
     for row in found:
-        cells = []
+        cells = [row["row"]]
         for name in quantities:
-            reference = row[f"{name}_reference"]
-            cells += [f"{row[f'{name}_paper']:.2f}", "–", f"{row[name]:.3f}", "–"]
-            if reference is not None:
-                cells[-3:] = [f"{reference:g}", cells[-2], f"{row[name] / reference - 1:+.1%}"]
-        line = f"| {row['row']} | {' | '.join(cells)} | {row['shift_ms']:.3f} |"
-        lines.append(line.replace("%", " %"))
+            paper, reference, ours = row[f"{name}_paper"], row[f"{name}_reference"], row[name]
+            cells += [
+                f"{paper:.2f}",
+                "–" if reference is None else f"{reference:g}",
+                f"{ours:.3f}",
+                f"{_percent(ours, paper)}, {_percent(ours, reference)}",
+            ]
+        lines.append(f"| {' | '.join(cells)} | {row['shift_ms']:.3f} |")
     return "\n".join(lines)
+
+
+def _percent(ours: float, other: float | None) -> str:
+    return "–" if other is None else f"{100 * (ours / other - 1):+.1f} %"
 
 
 def _head(*heads: str) -> list[str]:
