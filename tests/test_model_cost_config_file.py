@@ -62,8 +62,11 @@ def test_takes_a_short_file(tmp_path):
 
 
 def test_keeps_what_the_published_one_has_for_networks(tmp_path):
-    found = load(str(put(tmp_path, 'about = "x"\nextends = "date2024"\n')))
-    assert found.for_network("vgg8").node_nm == 32
+    text = SHORT.replace("date2024_22nm", "date2024").replace("value = 32", "value = 45")
+    found = load(str(put(tmp_path, text)))
+    vgg = found.for_network("vgg8")
+    assert (vgg.node_nm, vgg.array_rows, vgg.activations) == (45, 32, "relu")
+    assert (vgg.sources["node_nm"], vgg.sources["array_columns"]) == ("mine", "as array_rows")
     assert found.simulated("resnet110") == "shiftresnet110"
 
 

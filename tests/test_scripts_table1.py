@@ -19,16 +19,37 @@ def test_utilisation_is_the_papers_to_the_printed_digit():
     assert list(found) == list(table1.PAPER)
     for name, row in found.items():
         # The paper cuts some digits off where others would round.
-        assert abs(row["utilisation"] - table1.PAPER[name]) < 0.01
+        assert abs(row["utilisation"] - table1.PAPER[name].utilisation) < 0.01
     for name, row in of("256×256").items():
-        assert round(row["utilisation"]) == table1.LARGE[name]
+        assert round(row["utilisation"]) == table1.LARGE[name].utilisation
+
+
+def test_utilisation_is_the_reference_simulators():
+    for row in table1.rows():
+        assert abs(row["utilisation"] - row["utilisation_reference"]) < 0.01
+
+
+@pytest.mark.parametrize(
+    ("name", "limit"), [("area", 0.03), ("latency", 0.04), ("efficiency", 0.08)]
+)
+def test_costs_are_close_to_the_reference_simulators(name, limit):
+    compared = 0
+    for row in table1.rows():
+        reference = row[f"{name}_reference"]
+        if reference is not None:
+            assert row[name] == pytest.approx(reference, rel=limit)
+            assert row[name] != reference
+            compared += 1
+    assert compared >= 10
 
 
 def test_one_simulated_network_stands_for_two_rows():
     found = of("date2024")
-    same = {key: value for key, value in found["resnet110"].items() if key != "row"}
-    assert same == {k: v for k, v in found["shiftresnet110"].items() if k != "row"}
-    assert same["weights"] == 194_608
+    one, other = found["resnet110"], found["shiftresnet110"]
+    assert {key for key in one if one[key] != other[key]} == {
+        "row", "latency_paper", "efficiency_paper",
+    }  # fmt: skip
+    assert one["weights"] == 194_608
 
 
 def test_like_for_like_the_baselines_are_others():
@@ -38,7 +59,7 @@ def test_like_for_like_the_baselines_are_others():
     } == {(64, 64, 22)}
     assert all(row["is"] == name for name, row in alike.items())
     others = {name for name, row in alike.items()
-              if abs(row["utilisation"] - table1.PAPER[name]) >= 0.01}  # fmt: skip
+              if abs(row["utilisation"] - table1.PAPER[name].utilisation) >= 0.01}  # fmt: skip
     assert others == {"resnet110", "densenet40_12", "vgg8"}
 
 
@@ -72,7 +93,14 @@ def test_prints_and_updates(tmp_path, monkeypatch, capsys):
         assert text in document.read_text()
     head, *lines = (tmp_path / "table1.csv").read_text().splitlines()
     assert head.startswith("setting,row,is,weights,array_rows,")
+    assert head.endswith(",efficiency_paper,efficiency_reference,efficiency,shift_ms")
     assert len(lines) == 20
+
+
+def test_the_shift_is_beside_not_in_it():
+    found = of("date2024")
+    assert found["psp_256_8"]["shift_ms"] == pytest.approx(8 * 5378e-6)
+    assert found["vgg8"]["shift_ms"] == 0
 
 
 def test_all_of_it_takes_less_than_a_second():

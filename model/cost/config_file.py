@@ -121,7 +121,10 @@ class _Reader:
         if base is not None:
             values = {name: getattr(base, name) for name in _KEYS} | values
             sources = dict(base.sources) | sources
-            networks = dict(base.networks) | networks
+            theirs = {name: dict(values) for name, values in base.networks.items()}
+            networks = theirs | {
+                name: theirs.get(name, {}) | dict(values) for name, values in networks.items()
+            }
         for name, key in _KEYS.items():
             if name not in values and not key.optional:
                 self.fail((), f"{name} must be there: {key.about}")
