@@ -249,7 +249,7 @@ def text(constants: Constants, runs: Sequence[Run]) -> str:
     joint = {name: target for target, names in STEPS for name in names}
     joint |= {name: target for target, (name, *_) in EXPONENTS.items()}
     lines = [
-        "# Constants of model/cost/components.py at 22 nm, written by scripts/fit_cost.py --update.",
+        "# Constants of model/cost/components.py at 22 nm: python -m scripts.fit_cost --update",
         f"# {len(joint)} constants; {_independent(runs)} figures of {len(runs)} runs in",
         "# docs/results/cost_reference.json, totals not counted.",
     ]

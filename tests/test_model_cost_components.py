@@ -101,8 +101,8 @@ def test_area_of_wires():
 
 
 CYCLES = {
-    # 256 vectors of 1024 bits in and 1024 out, to one tile of one.
-    "global_cycles": ("global buffer", 256 * 2048),
+    # 256 vectors of 1024 bits out, of one tile of one.
+    "global_cycles": ("global buffer", 256 * 1024),
     "tile_cycles": ("tile buffers", 256 * 1024),
     # 128 rows of 8 bits, in words of 64.
     "pe_cycles": ("PE buffers", 256 * 16),
@@ -139,9 +139,20 @@ def test_cycles_of_a_layer_on_two_tiles_of_three():
     found = components.latencies(
         chip, layers, constants(clock_base=1.0, global_cycles=1.0, tile_cycles=1.0)
     )
-    assert found["global buffer"].tolist() == [256 * 3072 * 2, 256 * 2048 * 4]
+    assert found["global buffer"].tolist() == [256 * 2048 * 2, 256 * 1024 * 4]
     # Each tile writes its 512 columns, at the same time.
     assert found["tile buffers"].tolist() == [256 * 1024, 256 * 1024]
+
+
+def test_tiles_below_each_other_write_their_sums_one_after_the_other():
+    # 600 rows: two tiles of 512, the same 128 outputs.
+    chip, layers = made(conv(600, 128))
+    assert (layers.row_tiles[0], layers.column_tiles[0]) == (2, 1)
+    found = components.latencies(
+        chip, layers, constants(clock_base=1.0, global_cycles=1.0, tile_cycles=1.0)
+    )
+    assert found["tile buffers"].tolist() == [2 * 256 * 1024]
+    assert found["global buffer"].tolist() == [256 * 1024 * 2]
 
 
 def test_clock():

@@ -13,6 +13,7 @@ from scripts import fit_cost
 from scripts.fit_cost import Run, errors, fit, load_runs
 
 RUNS = load_runs()
+FITTED = fit(RUNS)
 
 
 def made_up(constants, settings):
@@ -45,12 +46,18 @@ def test_known_constants_are_found():
         assert getattr(found, name) == pytest.approx(value, rel=1e-3), name
 
 
+@pytest.fixture
+def fitted(monkeypatch):
+    """The fit of the reference runs, once for several tests."""
+    monkeypatch.setattr(fit_cost, "fit", lambda runs: FITTED)
+
+
 def test_stored_constants_are_what_the_runs_tell(capsys):
     assert fit_cost.main(["--check"]) == 0
     assert capsys.readouterr().out == "the stored constants are what the reference runs tell\n"
 
 
-def test_a_changed_constant_is_named(monkeypatch, capsys):
+def test_a_changed_constant_is_named(fitted, monkeypatch, capsys):
     stored = load_constants()
     wrong = dataclasses.replace(stored, row_energy=stored.row_energy * 1.001)
     monkeypatch.setattr(fit_cost, "load_constants", lambda: wrong)
@@ -61,19 +68,16 @@ def test_a_changed_constant_is_named(monkeypatch, capsys):
 
 
 def test_the_file_is_made_of_the_fit_alone():
-    assert fit_cost.text(fit(RUNS), RUNS) == CONSTANTS_FILE.read_text("utf-8")
+    assert fit_cost.text(FITTED, RUNS) == CONSTANTS_FILE.read_text("utf-8")
 
 
-def test_update_stores_the_fit(tmp_path, monkeypatch, capsys):
+def test_update_stores_the_fit(fitted, tmp_path, monkeypatch, capsys):
     file = tmp_path / "constants.toml"
     monkeypatch.setattr(fit_cost, "CONSTANTS_FILE", file)
-    monkeypatch.setattr(fit_cost, "leave_one_out", lambda runs: [errors(r, WORST) for r in runs])
+    monkeypatch.setattr(fit_cost, "leave_one_out", lambda runs: [errors(r, FITTED) for r in runs])
     assert fit_cost.main(["--update"]) == 0
     assert file.read_bytes() == CONSTANTS_FILE.read_bytes()
     assert "left out, then predicted" in capsys.readouterr().out
-
-
-WORST = load_constants()
 
 
 def test_a_run_that_is_left_out_is_predicted_by_the_others():

@@ -104,7 +104,7 @@ def latencies(chip: Chip, layers: Layers, constants: Constants) -> dict[str, Val
     # An ADC's columns hold fewer weights, but at least one is put together.
     weights = layers.steps * np.maximum(1, config.columns_per_adc / layers.weight_cells)
     depth = np.ceil(np.log2(layers.row_arrays))
-    bits = vectors * (layers.rows + layers.outputs) * layers.act_bits
+    outputs = vectors * layers.outputs * layers.act_bits
     tile = _bits(layers, chip.tile_side)
     pe = _bits(layers, chip.pe_side)
     # A buffer's word is as wide as an array, also where a layer is narrower.
@@ -112,8 +112,10 @@ def latencies(chip: Chip, layers: Layers, constants: Constants) -> dict[str, Val
     tile_filled, pe_filled = _bits(whole, chip.tile_side), _bits(whole, chip.pe_side)
     down, along = chip.pe_rows / config.array_rows, chip.pe_columns / config.array_columns
     cycles = {
-        "global buffer": k.global_cycles * bits * chip.leaves / layers.tiles,
-        "tile buffers": k.tile_cycles * vectors * tile_filled[1],
+        # Outputs return leaf by leaf; tiles beside each other hold different ones.
+        "global buffer": k.global_cycles * outputs * chip.leaves / layers.column_tiles,
+        # Tiles below each other hold parts of the same sums, and follow each other.
+        "tile buffers": k.tile_cycles * vectors * tile_filled[1] * layers.row_tiles,
         "PE buffers": k.pe_cycles * vectors * pe_filled[0] / config.array_rows,
         "tile buses": k.tile_bus_cycles * vectors * sum(tile) / chip.tile_side,
         "PE buses": k.pe_bus_cycles * vectors * (pe[0] * down + pe[1] * along),

@@ -57,8 +57,10 @@ class Constants:
     root_area: float = _constant("m", "width of the wires along a side of the tree of tiles")
     tree_wire_area: float = _constant("m", "width of the wires of the tree of tiles")
     local_wire_area: float = _constant("m", "width of a wire in a tile")
-    global_cycles: float = _constant("1", "cycles a bit and leaf of the tree: global buffer")
-    tile_cycles: float = _constant("1", "cycles a bit: output buffer of a tile")
+    global_cycles: float = _constant(
+        "1", "cycles an output's bit and leaf of the tree: global buffer"
+    )
+    tile_cycles: float = _constant("1", "cycles an output's bit: output buffer of a tile")
     pe_cycles: float = _constant("1", "cycles a bit of each row of an array: input buffer of a PE")
     tile_bus_cycles: float = _constant("1", "cycles a bit over a bus as wide as a tile")
     pe_bus_cycles: float = _constant("1", "cycles a bit over an array's bus, past each array")
