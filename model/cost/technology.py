@@ -54,9 +54,7 @@ class Constants:
     line_area: float = _constant("m^2", "drivers and switches of one row or column of an array")
     tile_buffer_area: float = _constant("m^2", "buffers of a tile: one row of cells")
     global_buffer_area: float = _constant("m^2", "one bit of the largest map")
-    root_area: float = _constant(
-        "m", "width of the wires from the global buffer along the tree's side"
-    )
+    root_area: float = _constant("m", "width of the wires along a side of the tree of tiles")
     tree_wire_area: float = _constant("m", "width of the wires of the tree of tiles")
     local_wire_area: float = _constant("m", "width of a wire in a tile")
     global_cycles: float = _constant("1", "cycles a bit and leaf of the tree: global buffer")
