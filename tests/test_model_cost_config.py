@@ -23,7 +23,7 @@ KEYS = {key.name: key for key in keys()}
     [
         ("array_rows", -1, "must be an integer from 2 to 4096, not -1"),
         ("array_rows", 64.0, "must be an integer from 2 to 4096, not 64.0"),
-        ("array_rows", True, "must be an integer from 2 to 4096, not True"),
+        ("act_bits", True, "must be an integer from 1 to 16, not True"),
         ("cell_bits", 9, "must be an integer from 1 to 8, not 9"),
         ("cell_bits", 0, "must be an integer from 1 to 8, not 0"),
         ("adc_levels", 1, "must be an integer from 2 to 65536, not 1"),

@@ -66,6 +66,7 @@ def test_keeps_what_the_published_one_has_for_networks(tmp_path):
     found = load(str(put(tmp_path, text)))
     vgg = found.for_network("vgg8")
     assert (vgg.node_nm, vgg.array_rows, vgg.activations) == (45, 32, "relu")
+    assert found.for_network("densenet40_12").array_rows == 32
     assert (vgg.sources["node_nm"], vgg.sources["array_columns"]) == ("mine", "as array_rows")
     assert found.simulated("resnet110") == "shiftresnet110"
 

@@ -119,6 +119,14 @@ def test_a_head_by_hand():
     )
 
 
+@pytest.mark.parametrize(("outputs", "small"), [(31, True), (32, True), (33, False)])
+def test_says_where_a_network_is_small(outputs, small):
+    # 32 outputs are 128 columns, which would fill tiles of 2·64.
+    notes = map_network(network(conv(64, outputs)), config()).notes
+    assert [note.startswith("small network: ") for note in notes] == [True] * small
+    assert map_network(network(conv(64, outputs)), config(mapping="array")).notes == ()
+
+
 @pytest.mark.parametrize("depth", [1, 2, 8, 16, 256])
 def test_psp_networks_follow_their_closed_forms(depth):
     # In tiles of 512²: a pointwise layer of width 256 fills 2, stem and head 0.375 of 2 and 0.625
@@ -230,6 +238,9 @@ def test_groups_lie_on_the_diagonal():
     exact = map_network(depthwise, config(mapping="array"))
     assert exact.arrays == math.ceil(96 / 7)
     assert exact.layers[0].used_cells == 96 * 9 * 4
+    # 16 groups of 4 rows by 32 cells: 2 fill the 64 columns.
+    wide = network(conv(64, 128, groups=16))
+    assert map_network(wide, config(mapping="array")).arrays == 8
     # 2 groups of 450 rows by 200 cells: none fits, each has 8 by 4 crossbars.
     grouped = network(conv(100, 100, kernel=3, groups=2))
     assert map_network(grouped, config(mapping="array")).arrays == 2 * 8 * 4

@@ -16,7 +16,7 @@ from hw.params import ParameterError
 from model import intnet
 from model.cost.layers import Network
 from model.cost.networks import REFERENCE_DENSENET, from_intnet, from_json, load, named
-from model.intnet import Crossbar
+from model.intnet import Crossbar, Operand
 from model.layer_shape import LayerShape
 from model.layers import BASELINES, layer_shapes, layers_to_json
 
@@ -222,6 +222,24 @@ def test_takes_integer_networks_of_every_kind(kind):
         assert layer.statistics.activity is None
     shifted = [layer.name for layer in found.layers if layer.moved]
     assert bool(shifted) == (kind not in ("resnet", "vgg"))
+
+
+def test_a_shifted_skip_is_a_shift():
+    net, name = small("skip_before_shift"), "body.0.first"
+
+    def skips(shifted):
+        layers = []
+        for layer in net.layers:
+            if layer.name == name:
+                add = Operand(layer.operands[0].map, shifted)
+                layer = dataclasses.replace(
+                    layer, periphery=dataclasses.replace(layer.periphery, add=add)
+                )
+            layers.append(layer)
+        found = from_intnet(dataclasses.replace(net, layers=tuple(layers)))
+        return {layer.name: layer.moved for layer in found.layers}[name]
+
+    assert (skips(False), skips(True)) == (0, 8)
 
 
 def test_layers_compare_by_what_they_are():
