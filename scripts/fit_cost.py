@@ -3,7 +3,8 @@
 
 ``python -m scripts.fit_cost`` prints what the stored constants miss, a run and a group, and what
 they would miss of each run if it were not among those that they are fitted to; ``--check`` fits
-again and compares with ``model/cost/constants.toml``, ``--update`` writes that file.
+again and compares with ``model/cost/constants.toml``, ``--update`` writes that file, and the tables
+of docs/cost-model.md.
 
 A group of components is linear in its constants, so that each is found by least squares of relative
 errors, with no constant below zero; two exponents are found by search around that.
@@ -27,6 +28,7 @@ from model.cost.layers import Network
 from model.cost.networks import named
 from model.cost.simulate import ChipCost, simulate
 from model.cost.technology import CONSTANTS_FILE, Constants, load_constants
+from scripts.tables import insert
 
 __all__ = ["Run", "errors", "fit", "leave_one_out", "load_runs", "main", "table", "text"]
 
@@ -36,6 +38,7 @@ TELLS = 1e-10
 """Mean squared relative error by which a further constant must improve a fit: figures have six
 digits."""
 
+DOCUMENT = Path(__file__).parent.parent / "docs/cost-model.md"
 AGREE = 1e-4
 """Relative difference of a constant from one machine's least squares to another's."""
 
@@ -270,17 +273,27 @@ def text(constants: Constants, runs: Sequence[Run]) -> str:
 
 def table(found: Sequence[dict[str, float]], runs: Sequence[Run]) -> str:
     """Return errors in percent, a row a figure and a column a run, in Markdown."""
-    heads = [
-        f"{run.network.name}<br>{run.config.array_rows}×{run.config.array_columns}, "
-        f"{run.config.cell_bits} b, {run.config.adc_levels} levels, "
-        f"÷{run.config.columns_per_adc}, {run.config.node_nm:g} nm"
-        for run in runs
-    ]
+    heads = [f"{run.network.name}{_changed(run.config, runs[0].config)}" for run in runs]
     lines = [f"| error in % | {' | '.join(heads)} |", "|---" * (len(heads) + 1) + "|"]
     for name in runs[0].figures:
-        values = " | ".join(f"{100 * errors[name]:.1f}" for errors in found)
+        # Without the sign of a zero.
+        values = " | ".join(f"{round(100 * errors[name], 1) + 0.0:.1f}" for errors in found)
         lines.append(f"| {name} | {values} |")
     return "\n".join(lines)
+
+
+def _changed(config: Config, usual: Config) -> str:
+    """Return what a run has other than the first."""
+    shown = {
+        "array_rows": f"{config.array_rows}×{config.array_columns}",
+        "cell_bits": f"{config.cell_bits}-bit cells",
+        "adc_levels": f"{config.adc_levels} levels",
+        "columns_per_adc": f"{config.columns_per_adc} columns an ADC",
+        "node_nm": f"{config.node_nm:g} nm",
+    }
+    return "".join(
+        f", {text}" for key, text in shown.items() if getattr(config, key) != getattr(usual, key)
+    )
 
 
 def _independent(runs: Sequence[Run]) -> int:
@@ -316,13 +329,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         differences = _differences(fit(runs), load_constants())
         print("\n".join(differences) or "the stored constants are what the reference runs tell")
         return 1 if differences else 0
+    stored = fit(runs) if options.update else load_constants()
+    met = table([errors(run, stored) for run in runs], runs)
+    predicted = table(leave_one_out(runs), runs)
     if options.update:
-        cli.replace(CONSTANTS_FILE, text(fit(runs), runs).encode())
-        load_constants.cache_clear()
-    stored = load_constants()
-    print(table([errors(run, stored) for run in runs], runs))
-    print("\nleft out, then predicted:\n")
-    print(table(leave_one_out(runs), runs))
+        cli.replace(CONSTANTS_FILE, text(stored, runs).encode())
+        insert(DOCUMENT, "fit", met)
+        insert(DOCUMENT, "left-out", predicted)
+    print(f"{met}\n\nleft out, then predicted:\n\n{predicted}")
     return 0
 
 
