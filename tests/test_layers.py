@@ -25,6 +25,7 @@ MODULES = sorted(
     for path in (ROOT / package).rglob("*.py")
     if path.name != "__init__.py"
 )
+LEAVES |= {module for module in MODULES if module.startswith("model.cost.")}
 
 
 def imported(module):
@@ -47,7 +48,9 @@ def test_the_check_can_fail():
     assert "torch" in imported("model.shift")
 
 
-@pytest.mark.parametrize("package", ["hw", "model", "model.zoo", "cosim", "fpga", "scripts"])
+@pytest.mark.parametrize(
+    "package", ["hw", "model", "model.cost", "model.zoo", "cosim", "fpga", "scripts"]
+)
 def test_package_files_hold_a_docstring_only(package):
     lines = (ROOT / package.replace(".", "/") / "__init__.py").read_text().splitlines()
     assert lines[0] == "# SPDX-License-Identifier: Apache-2.0"

@@ -1,0 +1,239 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What each component of a chip takes: area, cycles and energy, as terms with one constant each.
+
+The chip: a global buffer, a tree of wires to tiles; in a tile 2×2 processing elements (PE) behind
+buffers; in a PE arrays with drivers, column multiplexers, flash ADCs and shift-adders, and adder
+trees over the rows of arrays. Weights stay; activations come bit plane by bit plane; the columns of
+an ADC are converted one after the other, one clock each. Layers run one after the other.
+
+Each function returns values by component, which `GROUPS` joins into the groups that are reported.
+A leaf. Constants, their units and origin: `model.cost.technology`.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from model.cost.chip import ASSUMED_ACTIVITY, Chip, Layers, Values
+from model.cost.technology import Constants
+
+__all__ = ["ANALOG", "GROUPS", "areas", "energies", "latencies", "leakage", "tile_length"]
+
+GROUPS = {
+    "area": {
+        "array": ("cells",),
+        "interconnect": ("root wires", "tile wires", "local wires"),
+        "adc": ("comparators", "encoders"),
+        "accumulation": ("shift-adders", "adder trees"),
+        "other": ("line drivers", "tile buffers", "global buffer"),
+    },
+    "latency": {
+        "buffer": ("global buffer", "tile buffers", "PE buffers"),
+        "interconnect": ("tile buses", "PE buses"),
+        "adc": ("conversions",),
+        "accumulation": ("bit shift-adds", "weight shift-adds", "adder trees"),
+        "other": ("output units",),
+    },
+    "energy": {
+        "buffer": ("global buffer", "tile buffers"),
+        "interconnect": ("tile wires", "local wires"),
+        "adc": ("sensed current", "comparators", "column multiplexers"),
+        "accumulation": ("shift-adders",),
+        "other": ("line drivers",),
+    },
+}
+"""Components of each group, by quantity. Leakage is apart."""
+
+ANALOG = frozenset({"cells", "comparators", "encoders", "line drivers", "conversions",
+                    "sensed current", "column multiplexers"})  # fmt: skip
+"""Components of the analog domain: what stands between a wordline and an ADC's code."""
+
+
+def areas(chip: Chip, constants: Constants) -> dict[str, float]:
+    """Return the area in m² of each component."""
+    config, k = chip.config, constants
+    levels, bits = config.adc_levels, chip.code_bits
+    adcs = chip.arrays * chip.array_adcs
+    # Thermometer code to binary: a plane of levels + bits lines, each levels/2 inputs wide.
+    plane = levels / 2 * (levels + bits)
+    stacked = 1 - 1 / chip.pe_rows
+    per_adc = (
+        k.shift_add_bit_area * bits
+        + k.shift_add_input_area * chip.act_bits
+        + k.shift_add_cell_area * chip.weight_cells
+    )
+    lines = config.array_rows + config.array_columns
+    found = {
+        "cells": k.cell_area * chip.arrays * config.array_rows * config.array_columns,
+        "comparators": k.comparator_area * adcs * (levels - 1),
+        "encoders": k.encoder_area * adcs * plane,
+        "shift-adders": per_adc * adcs,
+        "adder trees": k.tree_area * adcs * stacked,
+        "line drivers": k.line_area * chip.arrays * lines,
+        "tile buffers": k.tile_buffer_area * chip.tiles * chip.tile_side,
+        "global buffer": k.global_buffer_area * chip.map_bits,
+    }
+    found = {name: value * chip.node.area for name, value in found.items()}
+    side = tile_length(chip, found)
+    pitch = chip.node.shrink
+    wires = {
+        "root wires": k.root_area * side * chip.grid,
+        # An H-tree over n×n leaves a unit apart is 1.5·n·(n − 1) long; here n leaves lie on fewer
+        # tiles a side.
+        "tile wires": k.tree_wire_area * side * 1.5 * chip.spread * (chip.grid - 1),
+        # Sums leave an ADC as one line a cell of a weight, past the arrays of the PE's side.
+        "local wires": k.local_wire_area * side * chip.tiles * chip.pe_columns
+        * chip.array_adcs * chip.weight_cells,
+    }  # fmt: skip
+    return found | {name: value * pitch for name, value in wires.items()}
+
+
+def tile_length(chip: Chip, found: dict[str, float]) -> float:
+    """Return the side of a tile in m, as if all but wires were spread over square tiles."""
+    inside = GROUPS["area"]["interconnect"]
+    return math.sqrt(sum(area for name, area in found.items() if name not in inside) / chip.tiles)
+
+
+def latencies(chip: Chip, layers: Layers, constants: Constants) -> dict[str, Values]:
+    """Return the latency in s of each component, one value a layer."""
+    config, k = chip.config, constants
+    vectors = layers.positions
+    conversions = layers.steps * layers.act_bits * config.columns_per_adc
+    # An ADC's columns hold fewer weights, but at least one is put together.
+    weights = layers.steps * np.maximum(1, config.columns_per_adc / layers.weight_cells)
+    depth = np.ceil(np.log2(layers.row_arrays))
+    outputs = vectors * layers.outputs * layers.act_bits
+    tile = _bits(layers, chip.tile_side)
+    pe = _bits(layers, chip.pe_side)
+    # A buffer's word is as wide as an array, also where a layer is narrower.
+    whole = layers.whole_arrays(config)
+    tile_filled, pe_filled = _bits(whole, chip.tile_side), _bits(whole, chip.pe_side)
+    down, along = chip.pe_rows / config.array_rows, chip.pe_columns / config.array_columns
+    cycles = {
+        # Outputs return leaf by leaf; tiles beside each other hold different ones.
+        "global buffer": k.global_cycles * outputs * chip.leaves / layers.column_tiles,
+        # Tiles below each other hold parts of the same sums, and follow each other.
+        "tile buffers": k.tile_cycles * vectors * tile_filled[1] * layers.row_tiles,
+        "PE buffers": k.pe_cycles * vectors * pe_filled[0] / config.array_rows,
+        "tile buses": k.tile_bus_cycles * vectors * sum(tile) / chip.tile_side,
+        "PE buses": k.pe_bus_cycles * vectors * (pe[0] * down + pe[1] * along),
+        "conversions": conversions,
+        "bit shift-adds": conversions,
+        "weight shift-adds": weights * layers.act_bits,
+        # Two cycles a level for each of an ADC's weights, after the last bit plane.
+        "adder trees": 2 * depth * weights,
+        "output units": layers.steps * config.columns_per_adc,
+    }
+    period = chip.period(constants)
+    return {name: value * period for name, value in cycles.items()}
+
+
+def _bits(layers: Layers, side: int) -> tuple[Values, Values]:
+    """Return the bits of a vector into and out of a square of so many cells a side."""
+    read = np.minimum(layers.rows, side) * layers.act_bits
+    written = np.minimum(layers.columns, side) * layers.act_bits / layers.weight_cells
+    return read, written
+
+
+def energies(chip: Chip, layers: Layers, side: float, constants: Constants) -> dict[str, Values]:
+    """Return the dynamic energy in J of each component, one value a layer.
+
+    Parameters
+    ----------
+    chip : Chip
+    layers : Layers
+    side : float
+        Of a tile, in m.
+    constants : Constants
+    """
+    config, k, node = chip.config, constants, chip.node
+    planes = layers.positions * layers.act_bits
+    placed = layers.arrays / (layers.row_arrays * layers.column_arrays)
+    conversions = planes * layers.row_arrays * layers.columns * placed
+    shift_add = (
+        k.shift_add_bit_energy * chip.code_bits
+        + k.shift_add_input_energy * layers.act_bits
+        + k.shift_add_cell_energy * layers.weight_cells
+    )
+    array_steps = planes * layers.arrays * config.columns_per_adc
+    bits_in, bits_out = layers.rows * layers.act_bits, layers.outputs * layers.act_bits
+    bits = layers.positions * (bits_in + bits_out)
+    tile_bits = layers.positions * (bits_in * layers.column_tiles + bits_out * layers.row_tiles)
+    values = {
+        "shift-adders": shift_add * conversions,
+        "line drivers": k.row_energy * array_steps * config.array_rows,
+        "global buffer": k.global_buffer_energy * bits,
+        "tile buffers": k.tile_buffer_energy * tile_bits,
+    }
+    wires = {
+        "tile wires": k.tree_wire_energy * bits * chip.grid * side,
+        "local wires": k.local_wire_energy * tile_bits * chip.pe_columns * side,
+    }
+    return {
+        **_sensing(chip, layers, conversions, constants),
+        **{name: value * node.logic_energy for name, value in values.items()},
+        **{name: value * node.wire_energy for name, value in wires.items()},
+    }
+
+
+def _sensing(
+    chip: Chip, layers: Layers, conversions: Values, constants: Constants
+) -> dict[str, Values]:
+    """Return the energy of reads and conversions, which follows the bits of the activations.
+
+    What the configuration states is taken as it is, without scaling; a conversion that it states
+    includes the multiplexer, and does not follow the bits.
+    """
+    config, k = chip.config, constants
+    drive = (layers.activity / ASSUMED_ACTIVITY["gelu"]) ** k.activity_exponent
+    scale = drive * chip.node.sense_energy
+    reads = conversions * layers.rows / layers.row_arrays
+    shared = config.columns_per_adc * config.array_rows
+    found = {
+        "sensed current": k.read_energy * reads * layers.cell * scale,
+        "comparators": k.comparator_energy * conversions * config.adc_levels * scale,
+        "column multiplexers": k.column_energy * conversions * shared * scale,
+    }
+    if config.cell_energy_j is not None:
+        found["sensed current"] = reads * layers.cell * layers.activity
+    if config.adc_energy_j is not None:
+        found["comparators"] = conversions * config.adc_energy_j
+        found["column multiplexers"] = np.zeros_like(conversions)
+    return found
+
+
+def leakage(
+    chip: Chip,
+    layers: Layers,
+    area: dict[str, float],
+    latency: Values,
+    constants: Constants,
+) -> Values:
+    """Return the energy in J that all tiles but a layer's own leak while it runs.
+
+    A layer's own tiles are active: what they leak is in the energy of their actions.
+
+    Parameters
+    ----------
+    chip : Chip
+    layers : Layers
+    area : dict of str to float
+        By component, m².
+    latency : numpy.ndarray
+        Of each layer, s.
+    constants : Constants
+    """
+    k = constants
+    density = {
+        "interconnect": k.wire_leakage,
+        "adc": k.converter_leakage,
+        "accumulation": k.logic_leakage,
+        "other": k.other_leakage,
+    }
+    power = sum(
+        density[group] * sum(area[name] for name in GROUPS["area"][group]) for group in density
+    )
+    idle = (chip.tiles - layers.tiles) / chip.tiles
+    return power * chip.node.leakage * idle * latency
