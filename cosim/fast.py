@@ -110,6 +110,15 @@ class Model:
             part = np.ascontiguousarray(words[channels])
             self._access("map_write", buffer, bank, self._addresses[: len(part)], part)
 
+    def fill(self, value: int) -> None:
+        """Write a value into every word of every buffer, also between rows and channels."""
+        params = self._params
+        addresses = np.arange(params.bank_depth, dtype=np.uint32)
+        words = np.full_like(addresses, value & ((1 << params.shift.bits) - 1))
+        for buffer in range(len(params.buffers)):
+            for bank in range(params.banks):
+                self._access("map_write", buffer, bank, addresses, words)
+
     def get_map(self, buffer: int) -> npt.NDArray[np.int64]:
         """Read a buffer, [C, H, W]; the pooled map is [C, 1, 1]."""
         params = self._params

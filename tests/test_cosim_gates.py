@@ -204,8 +204,12 @@ def test_a_boards_netlists_are_as_its_rtl(routed, capsys):
     for name in names:
         mine = [line for line in lines if line.startswith(name)]
         assert re.fullmatch(rf"{name}: \d{{4}} cells, all as in RTL", mine[0])
-        assert re.fullmatch(rf"{name}, bit \d+ of the LUT .* flipped: turn .* not .*", mine[1])
-        assert re.fullmatch(rf"{name}, bit 37 of .* info flipped: turn .* not .*", mine[2])
+        assert re.fullmatch(
+            rf"{name}, bit \d+ of the LUT .* flipped, noticed by: turn .* not .*", mine[1]
+        )
+        assert re.fullmatch(
+            rf"{name}, bit 37 of .* info flipped, noticed by: turn .* not .*", mine[2]
+        )
 
 
 @pytest.mark.slow

