@@ -184,7 +184,8 @@ def _of_zoo(sha256: object) -> Path:
         if intnet.digest(intnet.read(file.parent)) == sha256:
             return file.parent
     raise DeviceError(
-        f"the device's network must be one of the zoo, or be given with --intnet, not {sha256!r:.80}"
+        "the device's network must be one of the zoo, or be given with --intnet, "
+        f"not {sha256!r:.80}"
     )
 
 
