@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import time
+from pathlib import Path
 
 import pytest
 from costs import config
@@ -113,6 +114,10 @@ def test_an_integer_network_brings_its_statistics(capsys):
     assert len({layer["activity"] for layer in real["layers"]}) == 10
     assert real["area_m2"] == assumed["area_m2"]
     assert real["analog_energy_j"] < assumed["analog_energy_j"]
+    document = " ".join(Path("docs/cost.md").read_text("utf-8").split())
+    one, other = (si(chip["energy_j"], "J") for chip in (real, assumed))
+    assert f"psp_64_4_int8 takes {one}, psp_64_4 under the" in document
+    assert f"under the assumptions for names {other})" in document
     assert real["assumptions"] == [
         "energies follow the stored weights, and activations of real images"
     ]
@@ -238,7 +243,7 @@ def test_bad_input_is_one_line(capsys, arguments, line):
 @pytest.mark.parametrize(
     ("value", "shown"),
     [(0, "0 J"), (1.2344e-6, "1.23 µJ"), (9.996e-6, "10.0 µJ"), (99.96e-9, "100 nJ"),
-     (0.9996e-3, "1.00 mJ"), (0.99e-15, "0.99 fJ"), (1234, "1234 J")],
+     (0.9996e-3, "1.00 mJ"), (0.99e-18, "0.99 aJ"), (1234, "1234 J")],
 )  # fmt: skip
 def test_numbers_have_three_digits(value, shown):
     assert si(value, "J") == shown

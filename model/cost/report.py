@@ -14,6 +14,7 @@ from pathlib import Path
 from string import Template
 
 from model.cost.charts import crossbars, legend, scale, stacked
+from model.cost.components import ANALOG
 from model.cost.config import Config, keys
 from model.cost.occupancy import Occupancy, occupancy
 from model.cost.placement import LayerMapping
@@ -143,14 +144,17 @@ def _components(cost: ChipCost) -> str:
     rows = [
         (
             name,
+            "analog" if name in ANALOG else "digital",
             f"{1e6 * area[name]:.4f}" if name in area else "",
             si(latency[name], "s") if name in latency else "",
             si(energy[name], "J") if name in energy else "",
         )
         for name in dict.fromkeys((*area, *latency, *energy))
     ]
-    total = ("total", f"{1e6 * cost.area:.4f}", si(cost.latency, "s"), si(cost.energy, "J"))
-    return _table(("component", "area mm²", "latency", "energy"), [*rows, total], total=True)
+    total = ("total", "", f"{1e6 * cost.area:.4f}", si(cost.latency, "s"), si(cost.energy, "J"))
+    return _table(
+        ("component", "domain", "area mm²", "latency", "energy"), [*rows, total], total=True
+    )
 
 
 def _maps(cost: ChipCost) -> str:

@@ -17,7 +17,9 @@ from model.cost.simulate import ChipCost, LayerCost
 
 __all__ = ["chip_line", "comparison", "si", "summary"]
 
-_PREFIXES = ((1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"), (1e-12, "p"), (1e-15, "f"))
+_PREFIXES = (
+    (1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"), (1e-12, "p"), (1e-15, "f"), (1e-18, "a"),
+)  # fmt: skip
 
 
 def si(value: float, unit: str) -> str:
