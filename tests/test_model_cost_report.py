@@ -220,6 +220,12 @@ def test_maps_are_drawn_as_they_are():
     assert "array-line" not in crossbars(shown, 0.1)
 
 
+@pytest.mark.parametrize("mapping", ["reference", "array"])
+def test_a_page_of_a_huge_layer_is_small(mapping):
+    huge = network(conv(1 << 20, 1 << 20, 64, name="huge"), conv(2, 2, name="tiny"))
+    assert len(page([simulate(huge, config(mapping=mapping))])) < 50_000
+
+
 def test_an_integer_network_has_a_page():
     net = load("model/zoo/psp_64_4_int8")
     cost = simulate(net, dataclasses.replace(config(), shift="fused"))

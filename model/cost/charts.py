@@ -18,6 +18,8 @@ _LABEL, _BAR, _VALUE = 200, 560, 90
 _ROW = 22
 _LETTERS = 28
 """Characters of a label that fit."""
+_GAP = 6
+"""Pixels between lines that can be told apart; a grid that is finer is left out."""
 _INSIDE = 44
 """Pixels of a part that its share fits in."""
 
@@ -112,9 +114,9 @@ def crossbars(shown: Occupancy, pixels: float) -> str:
     for name in ("used", "copied", "absent"):
         if rectangles := getattr(shown, name):
             lines.append(f'<path class="{name}" d="{_path(rectangles)}"/>')
-    if min(shown.array_rows, shown.array_columns) * pixels >= 6:
+    if min(shown.array_rows, shown.array_columns) * pixels >= _GAP:
         lines.append(_grid(shown, shown.array_rows, shown.array_columns, "array-line"))
-    if shown.block:
+    if shown.block * pixels >= _GAP:
         lines.append(_grid(shown, shown.block, shown.block, "tile-line"))
     return "\n".join([*lines, "</svg>"])
 

@@ -10,6 +10,8 @@ import dataclasses
 import math
 from typing import NamedTuple
 
+import numpy as np
+
 from model.cost.placement import ChipMapping, LayerMapping
 
 __all__ = ["Occupancy", "Rectangle", "occupancy"]
@@ -108,33 +110,32 @@ def _in_tiles(layer: LayerMapping, chip: ChipMapping) -> Occupancy:
 def _in_arrays(layer: LayerMapping) -> Occupancy:
     """Place one copy; arrays whose weights are all 0 are absent."""
     down, along = layer.array_rows, layer.array_columns
-    arrays = [
-        Rectangle(row * down, column * along, down, along)
-        for row in range(layer.row_arrays)
-        for column in range(layer.column_arrays)
-    ]
-    if layer.arrays == len(arrays) or layer.layer.statistics is None:
-        stored, used = set(arrays), [Rectangle(0, 0, layer.rows, layer.columns)]
-    else:
+    statistics = layer.layer.statistics
+    used, absent = [Rectangle(0, 0, layer.rows, layer.columns)], []
+    if layer.arrays < layer.row_arrays * layer.column_arrays and statistics is not None:
         cell_bits = -(-layer.weight_bits // (layer.columns // layer.layer.outputs))
-        mask = layer.layer.statistics.stored(down, along, cell_bits)
-        stored = {each for each, there in zip(arrays, mask.flat, strict=True) if there}
+        stored = statistics.stored(down, along, cell_bits)
+        arrays = {
+            (row, column): Rectangle(row * down, column * along, down, along)
+            for row, column in np.ndindex(stored.shape)
+        }
         used = [
             each._replace(
                 height=min(down, layer.rows - each.top),
                 width=min(along, layer.columns - each.left),
             )
-            for each in arrays
-            if each in stored
+            for place, each in arrays.items()
+            if stored[place]
         ]
-    # A layer without any weight keeps the first.
-    kept = stored or {arrays[0]}
+        # A layer without any weight keeps the first.
+        absent = [each for place, each in arrays.items() if not stored[place]]
+        absent = absent if used else absent[1:]
     return _without_tiles(
         layer,
         height=layer.row_arrays * down,
         width=layer.column_arrays * along,
         used=used,
-        absent=[each for each in arrays if each not in kept],
+        absent=absent,
     )
 
 
