@@ -162,6 +162,8 @@ def test_compares_networks_and_says_what_cannot_be(capsys):
     ]
     out = run(capsys, *arguments)
     assert all(f"  warning: {warning}\n" in out for warning in found["warnings"])
+    note = "weights are unknown: each level of a cell is taken as equally frequent"
+    assert f"\n  note: vgg8: {note}\n" in out
     alike = as_json(capsys, *arguments[:-2])
     assert alike["warnings"] == []
     assert [chip["network"] for chip in alike["chips"]] == ["psp_128_8", "resnet110", "vgg8"]

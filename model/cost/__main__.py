@@ -35,9 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "network",
         help="a name (psp_256_12), a folder of an integer network, or a JSON list of layers",
     )
-    parser.add_argument(
-        "--compare", nargs="+", default=[], metavar="NETWORK", help="others beside it"
-    )
+    parser.add_argument("--compare", nargs="+", metavar="NETWORK", help="others beside it")
     parser.add_argument(
         "--config",
         default="date2024_22nm",
@@ -46,7 +44,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--set",
         action="append",
-        default=[],
         metavar="KEY=VALUE",
         help="another value of a key, in the key's unit; may be repeated",
     )
@@ -54,12 +51,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write a line a layer")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write a page with charts")
     options = parser.parse_args(arguments)
-    names = [options.network, *options.compare]
+    names = [options.network, *(options.compare or ())]
     try:
         config = load_config(options.config)
         networks = [_network(config.simulated(name)) for name in names]
         costs = [
-            simulate(network, _chosen(config, name, options.set))
+            simulate(network, _chosen(config, name, options.set or ()))
             for name, network in zip(names, networks, strict=True)
         ]
     except ParameterError as error:

@@ -61,7 +61,7 @@ def summary(cost: ChipCost) -> str:
 
 
 def comparison(costs: Sequence[ChipCost]) -> str:
-    """Return a line a network."""
+    """Return a line a network, and what is assumed of each."""
     head = ("network", "config", "area mm²", "latency", "shift", "energy", "analog", "TOPS/W",
             "copies %", "unique %", "arrays %")  # fmt: skip
     rows = [
@@ -79,7 +79,8 @@ def comparison(costs: Sequence[ChipCost]) -> str:
         )
         for cost in costs
     ]  # fmt: skip
-    return "\n".join(_table([head, *rows], left=2))
+    notes = [f"  note: {cost.network}: {note}" for cost in costs for note in assumptions(cost)]
+    return "\n".join([*_table([head, *rows], left=2), "", *notes])
 
 
 def _layers(cost: ChipCost) -> list[tuple[str, ...]]:
