@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from model.cost.config import Config
 from model.cost.placement import ChipMapping, LayerMapping
+from model.cost.statistics import Statistics
 from model.cost.technology import Constants, Node
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "Layers",
     "Values",
     "chip_and_layers",
+    "mean_activity",
 ]
 
 Values = npt.NDArray[np.float64]
@@ -217,17 +219,19 @@ def _layers(mapping: ChipMapping, config: Config, side: int) -> Layers:
         tiles=tiles,
         row_tiles=row_tiles,
         column_tiles=column_tiles,
-        activity=np.array([_activity(each, config) for each in mapping.layers]),
+        activity=np.array(
+            [mean_activity(each.layer.statistics, config.activations) for each in mapping.layers]
+        ),
         act_bits=column("act_bits"),
         weight_cells=np.ceil(column("weight_bits") / config.cell_bits),
         cell=np.array([_cell(each, config) for each in mapping.layers]),
     )
 
 
-def _activity(mapped: LayerMapping, config: Config) -> float:
-    statistics = mapped.layer.statistics
+def mean_activity(statistics: Statistics | None, activations: str) -> float:
+    """Return the mean share of rows that a bit plane drives, assumed where it is unknown."""
     if statistics is None or statistics.activity is None:
-        return ASSUMED_ACTIVITY[config.activations]
+        return ASSUMED_ACTIVITY[activations]
     return float(statistics.activity.mean())
 
 

@@ -57,6 +57,11 @@ class LayerCost:
         """Joules, leakage and the shift included."""
         return sum(self.energy_j.values()) + self.leakage_j + self.shift.energy_j
 
+    @property
+    def analog_energy(self) -> float:
+        """Joules of the analog domain: dynamic energy of `model.cost.components.ANALOG`."""
+        return _analog(self.energy_j)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ChipCost:
@@ -128,7 +133,7 @@ class ChipCost:
     @property
     def analog_energy(self) -> float:
         """Joules of the analog domain: dynamic energy of `model.cost.components.ANALOG`."""
-        return sum(value for name, value in self.energy_j.items() if name in ANALOG)
+        return _analog(self.energy_j)
 
     @property
     def digital_energy(self) -> float:
@@ -207,6 +212,10 @@ def simulate(network: Network, config: Config, *, constants: Constants | None = 
             for layer in network.layers
         ),
     )
+
+
+def _analog(energy_j: Mapping[str, float]) -> float:
+    return sum(value for name, value in energy_j.items() if name in ANALOG)
 
 
 def _sums(parts: Iterable[Mapping[str, float]]) -> dict[str, float]:

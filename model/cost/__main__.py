@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Command line of the cost simulator: ``python -m model.cost psp_256_12``."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from hw import cli
+from hw.params import ParameterError
+from model.cost.config import Config, differences
+from model.cost.config_file import NAMES
+from model.cost.config_file import load as load_config
+from model.cost.layers import Network
+from model.cost.networks import load
+from model.cost.overrides import override
+from model.cost.report import page
+from model.cost.results import csv_text, record
+from model.cost.simulate import ChipCost, simulate
+from model.cost.text import comparison, summary
+
+__all__ = ["main"]
+
+PROGRAM = "python -m model.cost"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    parser = cli.Parser(
+        PROGRAM, "Area, latency and energy of a network on RRAM crossbars, layer by layer."
+    )
+    parser.add_argument(
+        "network",
+        help="a name (psp_256_12), a folder of an integer network, or a JSON list of layers",
+    )
+    parser.add_argument("--compare", nargs="+", metavar="NETWORK", help="others beside it")
+    parser.add_argument(
+        "--config",
+        default="date2024_22nm",
+        help=f"design point: {', '.join(NAMES)}, or a file .toml",
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        metavar="KEY=VALUE",
+        help="another value of a key, in the key's unit; may be repeated",
+    )
+    parser.add_argument("--json", action="store_true", help="print everything as JSON")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write a line a layer")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write a page with charts")
+    options = parser.parse_args(arguments)
+    names = [options.network, *(options.compare or ())]
+    try:
+        config = load_config(options.config)
+        networks = [_network(config.simulated(name)) for name in names]
+        costs = [
+            simulate(network, _chosen(config, name, options.set or ()))
+            for name, network in zip(names, networks, strict=True)
+        ]
+    except ParameterError as error:
+        cli.bad_input(PROGRAM, error)
+    warnings = _warnings(config, names, costs)
+    _write(options.csv, csv_text(costs))
+    if options.html:
+        _write(options.html, page(costs, warnings))
+    print(_json(costs, networks, warnings) if options.json else _text(costs, warnings))
+    return 0
+
+
+def _network(source: str) -> Network:
+    """Return a network; one in a folder is called after it, which tells its bits as well."""
+    network, folder = load(source), Path(source)
+    return dataclasses.replace(network, name=folder.resolve().name) if folder.is_dir() else network
+
+
+def _chosen(config: Config, name: str, settings: Sequence[str]) -> Config:
+    return override(config.for_network(name), settings)
+
+
+def _warnings(config: Config, names: Sequence[str], costs: Sequence[ChipCost]) -> list[str]:
+    """Return what keeps the networks from being what was asked for, or from being compared."""
+    found = [
+        f"{config.simulated(name)} is simulated for {name}, as {config.name} says"
+        for name in names
+        if config.simulated(name) != name
+    ]
+    for name, cost in zip(names[1:], costs[1:], strict=True):
+        found += [
+            f"{names[0]} and {name} cannot be compared: {reason}"
+            for reason in differences(costs[0].config, cost.config)
+        ]
+    return found
+
+
+def _text(costs: Sequence[ChipCost], warnings: Sequence[str]) -> str:
+    parts = [comparison(costs) if len(costs) > 1 else summary(costs[0])]
+    parts += ["\n".join(f"  warning: {warning}" for warning in warnings)] if warnings else []
+    return "\n\n".join(parts)
+
+
+def _json(costs: Sequence[ChipCost], networks: Sequence[Network], warnings: Sequence[str]) -> str:
+    chips = [record(cost, network.weights) for cost, network in zip(costs, networks, strict=True)]
+    return json.dumps({"chips": chips, "warnings": list(warnings)}, indent=1, ensure_ascii=False)
+
+
+def _write(file: Path | None, text: str) -> None:
+    if file is not None:
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            cli.replace(file, text.encode())
+        except OSError as error:
+            cli.bad_input(PROGRAM, f"{file} must be writable: {error.strerror}")
+
+
+if __name__ == "__main__":
+    cli.run(main)

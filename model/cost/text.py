@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A chip's cost as text for a terminal, and numbers with the prefix that fits. A leaf."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from model.cost.config import Config
+from model.cost.results import (
+    area_groups,
+    assumptions,
+    energy_groups,
+    latency_groups,
+    shift_modes,
+)
+from model.cost.simulate import ChipCost, LayerCost
+
+__all__ = ["chip_line", "comparison", "si", "summary"]
+
+_PREFIXES = (
+    (1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"), (1e-12, "p"), (1e-15, "f"), (1e-18, "a"),
+)  # fmt: skip
+
+
+def si(value: float, unit: str) -> str:
+    """Return a value below 1000 with three digits and the prefix that fits: ``1.23 µJ``."""
+    if value == 0:
+        return f"0 {unit}"
+    scale, prefix = next((each for each in _PREFIXES if value >= 0.9995 * each[0]), _PREFIXES[-1])
+    scaled = value / scale
+    digits = 2 if scaled < 9.995 else 1 if scaled < 99.95 else 0
+    return f"{scaled:.{digits}f} {prefix}{unit}"
+
+
+def chip_line(config: Config) -> str:
+    """Return what a configuration's chip is, in a line."""
+    return (
+        f"{config.name}: {config.node_nm:g} nm, crossbars of "
+        f"{config.array_rows}×{config.array_columns} {config.cell_bits}-bit cells, "
+        f"an ADC of {config.adc_levels} levels for {config.columns_per_adc} columns"
+    )
+
+
+def summary(cost: ChipCost) -> str:
+    """Return a network's totals, layers and components."""
+    mapping = cost.mapping
+    parts = [cost.network, f"  on {chip_line(cost.config)}", ""]
+    tiles = f", {mapping.tiles} tiles of {mapping.tile_side}²" if mapping.tiles else ""
+    analog, digital = si(cost.analog_energy, "J"), si(cost.digital_energy, "J")
+    parts += [
+        f"  area     {1e6 * cost.area:.3f} mm²{tiles}",
+        f"  latency  {si(cost.latency, 's')} an image, clock {1e-6 / cost.period_s:.0f} MHz",
+        f"  energy   {si(cost.energy, 'J')} an image: analog {analog}, digital {digital}",
+        f"  TOPS/W   {cost.tops_per_watt():.2f}",
+        "",
+    ]
+    parts += _table(_layers(cost), left=1)
+    parts += ["", *_table(_breakdown(cost), left=1), "", *_table(_shift(cost), left=1)]
+    parts += ["", *(f"  note: {note}" for note in assumptions(cost))]
+    return "\n".join(parts)
+
+
+def comparison(costs: Sequence[ChipCost]) -> str:
+    """Return a line a network, and what is assumed of each."""
+    head = ("network", "config", "area mm²", "latency", "shift", "energy", "analog", "TOPS/W",
+            "copies %", "unique %", "arrays %")  # fmt: skip
+    rows = [
+        (
+            cost.network,
+            cost.config.name,
+            f"{1e6 * cost.area:.3f}",
+            si(cost.latency, "s"),
+            si(cost.shift.latency_s, "s"),
+            si(cost.energy, "J"),
+            si(cost.analog_energy, "J"),
+            f"{cost.tops_per_watt():.2f}",
+            *_shares(cost.mapping.utilisation, cost.mapping.unique_utilisation,
+                     cost.mapping.array_utilisation),
+        )
+        for cost in costs
+    ]  # fmt: skip
+    notes = [f"  note: {cost.network}: {note}" for cost in costs for note in assumptions(cost)]
+    return "\n".join([*_table([head, *rows], left=2), "", *notes])
+
+
+def _layers(cost: ChipCost) -> list[tuple[str, ...]]:
+    """Return a line for each layer, or for several with the same figures, and one for all."""
+    rows: list[tuple[str, ...]] = [
+        ("layer", "×", "R×C", "tiles", "copies", "copies %", "unique %", "arrays %",
+         "latency", "shift", "energy", "analog")
+    ]  # fmt: skip
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for layer in cost.layers:
+        alike.setdefault(_layer(layer), []).append(layer.name)
+    for figures, names in alike.items():
+        name = names[0] if len(names) == 1 else f"{names[0]} … {names[-1]}"
+        rows.append((name, str(len(names)), *figures))
+    mapping = cost.mapping
+    rows.append((
+        "total", str(len(cost.layers)), "", str(mapping.tiles), "",
+        *_shares(mapping.utilisation, mapping.unique_utilisation, mapping.array_utilisation),
+        si(cost.latency, "s"), si(cost.shift.latency_s, "s"),
+        si(cost.energy, "J"), si(cost.analog_energy, "J"),
+    ))  # fmt: skip
+    return rows
+
+
+def _layer(layer: LayerCost) -> tuple[str, ...]:
+    mapped = layer.mapping
+    return (
+        f"{mapped.rows}×{mapped.columns}",
+        str(mapped.tiles),
+        str(mapped.copies),
+        *_shares(mapped.utilisation, mapped.unique_utilisation, mapped.array_utilisation),
+        si(layer.latency, "s"),
+        si(layer.shift.latency_s, "s"),
+        si(layer.energy, "J"),
+        si(layer.analog_energy, "J"),
+    )
+
+
+def _shares(*values: float) -> tuple[str, ...]:
+    return tuple(f"{100 * value:.2f}" for value in values)
+
+
+def _breakdown(cost: ChipCost) -> list[tuple[str, ...]]:
+    groups: dict[str, Mapping[str, float]] = {
+        "energy": energy_groups(cost),
+        "latency": latency_groups(cost),
+        "area": area_groups(cost),
+    }
+    names = list(dict.fromkeys(name for each in groups.values() for name in each))
+    rows: list[tuple[str, ...]] = [("share %", *names)]
+    for quantity, values in groups.items():
+        total = sum(values.values())
+        shown = (f"{100 * values[name] / total:.1f}" if name in values else "–" for name in names)
+        rows.append((quantity, *shown))
+    return rows
+
+
+def _shift(cost: ChipCost) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = [
+        ("shift", "cycles", "latency", "energy", "latency %", "energy %")
+    ]
+    latency, energy = cost.latency - cost.shift.latency_s, cost.energy - cost.shift.energy_j
+    for mode, each in shift_modes(cost).items():
+        rows.append((
+            f"{mode} (chosen)" if mode == cost.config.shift else mode,
+            f"{each.cycles:,}", si(each.latency_s, "s"), si(each.energy_j, "J"),
+            f"{100 * each.latency_s / (latency + each.latency_s):.2f}",
+            f"{100 * each.energy_j / (energy + each.energy_j):.2f}",
+        ))  # fmt: skip
+    return rows
+
+
+def _table(rows: Sequence[tuple[str, ...]], *, left: int) -> list[str]:
+    """Return lines with columns as wide as needed; all but ``left`` aligned to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [f"  {'  '.join(_cells(row, widths, left))}".rstrip() for row in rows]
+
+
+def _cells(row: Iterable[str], widths: Sequence[int], left: int) -> Iterable[str]:
+    for number, (cell, width) in enumerate(zip(row, widths, strict=True)):
+        yield cell.ljust(width) if number < left else cell.rjust(width)

@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line of the cost simulator: what it prints and writes, and each refusal's line."""
+
+import csv
+import io
+import json
+import time
+from pathlib import Path
+
+import pytest
+from costs import config
+
+from model.cost.__main__ import main
+from model.cost.components import GROUPS
+from model.cost.config import Config, ConfigError, keys
+from model.cost.config_file import NAMES, load
+from model.cost.networks import named
+from model.cost.overrides import SOURCE, override
+from model.cost.results import NOT_MODELLED, SHIFT_MODES, shift_modes
+from model.cost.simulate import simulate
+from model.cost.text import si
+from model.layers import NAMES as NETWORKS
+
+PUBLISHED = ", ".join(NAMES)
+KNOWN = ", ".join(NETWORKS)
+CONFIGS = f"config must be one of {PUBLISHED} or a file .toml"
+SOURCES = "network must be a name, a folder of an integer network or a file .json with layers"
+INT8 = "model/zoo/psp_64_4_int8"
+
+
+def run(capsys, *arguments):
+    assert main(arguments) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    return out
+
+
+def refused(capsys, *arguments):
+    with pytest.raises(SystemExit) as end:
+        main(arguments)
+    out, err = capsys.readouterr()
+    assert (end.value.code, out) == (2, "")
+    assert err.count("\n") == 1
+    return err.removeprefix("python -m model.cost: error: ").rstrip("\n")
+
+
+def as_json(capsys, *arguments):
+    return json.loads(run(capsys, *arguments, "--json"))
+
+
+def test_prints_a_table_that_fits_a_terminal(capsys):
+    out = run(capsys, "psp_256_16")
+    assert max(map(len, out.splitlines())) <= 130
+    assert len(out.splitlines()) < 35
+    assert "  body.0.first … body.15.first    16  256×1024      2       2    100.00" in out
+    cost = simulate(named("psp_256_16"), load("date2024_22nm"))
+    assert f"  latency  {si(cost.latency, 's')} an image, clock 532 MHz\n" in out
+    assert f"  energy   {si(cost.energy, 'J')} an image: analog" in out
+    assert f"  lanes (chosen)   {cost.shift.cycles:,}  86.0 µs" in out
+
+
+def test_json_is_what_simulate_finds(capsys):
+    found = as_json(capsys, "psp_128_8")
+    (chip,) = found["chips"]
+    cost = simulate(named("psp_128_8"), load("date2024_22nm"))
+    for name, value in {
+        "area_m2": cost.area,
+        "latency_s": cost.latency,
+        "energy_j": cost.energy,
+        "tops_per_watt": cost.tops_per_watt(),
+        "analog_energy_j": cost.analog_energy,
+        "weights": 264960,
+        "utilisation_with_copies": cost.mapping.utilisation,
+        "utilisation_unique_weights": cost.mapping.unique_utilisation,
+        "utilisation_by_arrays": cost.mapping.array_utilisation,
+    }.items():
+        assert chip[name] == value
+    assert chip["digital_energy_j"] + chip["analog_energy_j"] == pytest.approx(cost.energy)
+    for name, total in (("area_m2", cost.area), ("latency_s", cost.latency),
+                        ("energy_j", cost.energy)):  # fmt: skip
+        assert sum(chip["components"][name].values()) == pytest.approx(total)
+    assert [layer["layer"] for layer in chip["layers"]] == [each.name for each in cost.layers]
+    for quantity, unit in (("latency", "s"), ("energy", "j")):
+        groups = [*GROUPS[quantity], "shift", *(["leakage"] if quantity == "energy" else [])]
+        for layer in chip["layers"]:
+            total = sum(layer[f"{quantity}_{group}_{unit}"] for group in groups)
+            assert total == pytest.approx(layer[f"{quantity}_{unit}"])
+            assert sum(layer["components"][f"{quantity}_{unit}"].values()) == pytest.approx(total)
+    assert chip["not_modelled"] == list(NOT_MODELLED)
+    assert chip["config"]["keys"].keys() == {key.name for key in keys()}
+    assert found["warnings"] == []
+
+
+def test_shift_modes_are_those_of_a_simulation_of_each():
+    cost = simulate(named("psp_64_4"), config())
+    modes = shift_modes(cost)
+    assert modes.keys() == set(SHIFT_MODES) == set(
+        next(key.choices for key in keys() if key.name == "shift")
+    )  # fmt: skip
+    for mode, shift in modes.items():
+        assert simulate(named("psp_64_4"), config(shift=mode)).shift == shift
+    assert modes["fused"].cycles == 0 < modes["lanes"].cycles < modes["in_place"].cycles
+
+
+def test_an_integer_network_brings_its_statistics(capsys):
+    start = time.monotonic()
+    (real,) = as_json(capsys, INT8)["chips"]
+    assert time.monotonic() - start < 5
+    (assumed,) = as_json(capsys, "psp_64_4")["chips"]
+    assert real["network"] == "psp_64_4_int8"
+    assert {layer["activity_is"] for layer in real["layers"]} == {"measured"}
+    assert {layer["activity_is"] for layer in assumed["layers"]} == {"assumed"}
+    assert {layer["activity"] for layer in assumed["layers"]} == {0.511}
+    assert len({layer["activity"] for layer in real["layers"]}) == 10
+    assert real["area_m2"] == assumed["area_m2"]
+    assert real["analog_energy_j"] < assumed["analog_energy_j"]
+    document = " ".join(Path("docs/cost.md").read_text("utf-8").split())
+    one, other = (si(chip["energy_j"], "J") for chip in (real, assumed))
+    assert f"psp_64_4_int8 takes {one}, psp_64_4 under the" in document
+    assert f"under the assumptions for names {other})" in document
+    assert real["assumptions"] == [
+        "energies follow the stored weights, and activations of real images"
+    ]
+    assert assumed["assumptions"] == [
+        "weights are unknown: each level of a cell is taken as equally frequent",
+        "activations are unknown: a bit plane is taken to drive 51.1% of the rows, as after GELU",
+    ]
+
+
+def test_takes_a_list_of_layers(capsys, tmp_path):
+    file = tmp_path / "one.json"
+    layer = {"name": "only", "kind": "conv", "in_channels": 16, "out_channels": 8, "kernel": 3,
+             "stride": 1, "padding": 1, "groups": 1, "in_height": 8, "in_width": 8}  # fmt: skip
+    file.write_text(json.dumps([layer]))
+    (chip,) = as_json(capsys, str(file))["chips"]
+    assert (chip["network"], chip["weights"], chip["layers"][0]["rows"]) == ("one", 1152, 144)
+    assert chip["assumptions"][2].startswith("small network: ")
+
+
+def test_csv_has_a_line_a_layer(capsys, tmp_path):
+    file = tmp_path / "new" / "layers.csv"
+    run(capsys, "psp_64_4", "--compare", "psp_128_8", "--csv", str(file))
+    rows = list(csv.DictReader(io.StringIO(file.read_text())))
+    assert [row["network"] for row in rows] == ["psp_64_4"] * 10 + ["psp_128_8"] * 18
+    cost = simulate(named("psp_64_4"), load("date2024_22nm"))
+    energy = sum(float(row["energy_j"]) for row in rows[:10])
+    assert energy == pytest.approx(cost.energy, rel=1e-5)
+    assert sum(int(row["shift_cycles"]) for row in rows[:10]) == cost.shift.cycles
+
+
+def test_compares_networks_and_says_what_cannot_be(capsys):
+    arguments = ("psp_128_8", "--compare", "resnet110", "vgg8", "--config", "date2024")
+    found = as_json(capsys, *arguments)
+    equal = "it is the technology's, not the design's"
+    nodes = f"node_nm must be equal, not 22 nm and 32 nm: {equal}"
+    divisors = f"shift_energy_divisor must be equal, not 1.233 and 0.89: {equal}"
+    assert found["warnings"] == [
+        "shiftresnet110 is simulated for resnet110, as date2024 says",
+        f"psp_128_8 and resnet110 cannot be compared: {nodes}",
+        f"psp_128_8 and resnet110 cannot be compared: {divisors}",
+        f"psp_128_8 and vgg8 cannot be compared: {nodes}",
+    ]
+    out = run(capsys, *arguments)
+    assert all(f"  warning: {warning}\n" in out for warning in found["warnings"])
+    note = "weights are unknown: each level of a cell is taken as equally frequent"
+    assert f"\n  note: vgg8: {note}\n" in out
+    alike = as_json(capsys, *arguments[:-2])
+    assert alike["warnings"] == []
+    assert [chip["network"] for chip in alike["chips"]] == ["psp_128_8", "resnet110", "vgg8"]
+
+
+def test_keys_are_set_for_all_networks(capsys):
+    both = ("psp_64_4", "--compare", "vgg8", "--config", "date2024")
+    settings = ("--set", "node_nm=28", "--set", "clock_hz=1e9", "--set", "shift=fused")
+    found = as_json(capsys, *both, *settings)
+    for chip in found["chips"]:
+        stored = chip["config"]["keys"]
+        assert stored["node_nm"]["value"] == 28
+        assert stored["node_nm"]["source"] == SOURCE
+        assert chip["clock_hz"] == pytest.approx(1e9)
+        assert chip["shift"]["cycles"] == 0
+
+
+def test_an_optional_key_and_a_list_are_set():
+    chosen = override(config(), ["cell_energy_j=0,1e-15,2e-15,3e-15", "adc_energy_j=1e-12"])
+    assert chosen.cell_energy_j == (0, 1e-15, 2e-15, 3e-15)
+    assert isinstance(chosen, Config)
+    assert override(chosen, ["adc_energy_j=none"]).adc_energy_j is None
+    assert config().sources.get("adc_energy_j") != SOURCE
+    with pytest.raises(ConfigError, match="^cell_energy_j must be a number from 0 to 1e-09 J, "
+                                          "not 'x'$"):  # fmt: skip
+        override(config(), ["cell_energy_j=0,x,0,0"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "line"),
+    [
+        (["adc_levels"], "set must be key=value, not 'adc_levels'"),
+        (["adc_level=64"], "set must name a key, not 'adc_level'; the nearest is adc_levels"),
+        (["zzz=1"], "set must name a key, not 'zzz'"),
+        (["adc_levels=1.5"], "adc_levels must be an integer from 2 to 65536, not 1.5"),
+        (["adc_levels="], "adc_levels must be an integer from 2 to 65536, not ''"),
+        (["node_nm=nan"], "node_nm must be a number from 5 to 250 nm, not nan"),
+        (["node_nm=-22"], "node_nm must be a number from 5 to 250 nm, not -22"),
+        (["node_nm=22nm"], "node_nm must be a number from 5 to 250 nm, not '22nm'"),
+        (["node_nm=none"], "node_nm must be a number from 5 to 250 nm, not 'none'"),
+        (["shift=lane"], 'shift must be "fused", "lanes" or "in_place", not \'lane\''),
+        (["cell_bits=9"], "cell_bits must be an integer from 1 to 8, not 9"),
+        (["node_nm=22", "node_nm=28"], "node_nm must be set once, not twice"),
+        (["array_rows=48"], "array_rows must be a power of two with the reference mapping, not 48"),
+        (["columns_per_adc=65"], "columns_per_adc must be at most array_columns 64, not 65"),
+    ],
+)
+def test_a_wrong_setting_is_one_line(capsys, settings, line):
+    options = [part for setting in settings for part in ("--set", setting)]
+    assert refused(capsys, "psp_64_4", *options) == line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (
+            ["resnet10"],
+            f"name must be one of {KNOWN}, not 'resnet10'; the nearest is resnet110",
+        ),
+        (
+            ["psp_64_4", "--config", "date2042"],
+            f"{CONFIGS}, not 'date2042'; the nearest is date2024",
+        ),
+        (
+            ["no/such"],
+            f"{SOURCES}, not 'no/such'",
+        ),
+        (["none.json"], "none.json must be a readable file: No such file or directory"),
+        (["hw"], "hw/intnet.json must be a readable file: No such file or directory"),
+        ([], "the following arguments are required: network (see --help)"),
+        (["psp_64_4", "--csv", "hw"], "hw must be writable: Is a directory"),
+        (["psp_64_4", "--html", "README.md/a"], "README.md/a must be writable: File exists"),
+    ],
+)
+def test_bad_input_is_one_line(capsys, arguments, line):
+    assert refused(capsys, *arguments) == line
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(0, "0 J"), (1.2344e-6, "1.23 µJ"), (9.996e-6, "10.0 µJ"), (99.96e-9, "100 nJ"),
+     (0.9996e-3, "1.00 mJ"), (0.99e-18, "0.99 aJ"), (1234, "1234 J")],
+)  # fmt: skip
+def test_numbers_have_three_digits(value, shown):
+    assert si(value, "J") == shown
