@@ -114,7 +114,8 @@ def grid(values: Mapping[str, Sequence[int | str]], base: Config) -> list[Point]
         try:
             configured(point, base)
         except ParameterError as error:
-            broken = dict.fromkeys(parts, error) | broken
+            for part in parts:
+                broken.setdefault(part, error)
         else:
             points.append(point)
             built.update(parts)

@@ -78,7 +78,7 @@ def sweep(points: Sequence[Point], base: Config, file: Path, *, jobs: int = 1) -
             ) as pool:
                 for done in pool.map(_work, batches):
                     advance(done)
-    stored = Journal(file, base).read()
+    stored = journal.read()
     return {point: stored[point] for point in points}
 
 
