@@ -149,7 +149,10 @@ def test_a_journal_gives_back_what_was_stored(tmp_path):
     file = tmp_path / JOURNAL
     costs = {A: cost(A, BASE), B: cost(B, BASE)}
     assert costs[A].energy != costs[B].energy
-    Journal(file, BASE).append(costs)
+    journal = Journal(file, BASE)
+    for point, value in costs.items():
+        journal.append(point, value)
+    assert journal.read() == costs
     assert Journal(file, BASE).read() == costs
 
 
@@ -179,16 +182,16 @@ def test_a_line_cut_short_is_dropped(tmp_path):
 
 def test_a_journal_of_something_else_is_refused(tmp_path):
     file = tmp_path / JOURNAL
-    Journal(file, BASE).append({A: cost(A, BASE)})
+    Journal(file, BASE).append(A, cost(A, BASE))
     other = dataclasses.replace(BASE, node_nm=32)
     with pytest.raises(ParameterError, match=r"journal\.log must be of a sweep with the same --c"):
         Journal(file, other)
     changed = tmp_path / "changed"
-    Journal(changed, BASE).append({A: Cost(1.0, 2.0, 3.0)})
+    Journal(changed, BASE).append(A, Cost(1.0, 2.0, 3.0))
     with pytest.raises(ParameterError, match=r"changed must be of this version of the cost model"):
         sweep([A], BASE, changed)
     nan = tmp_path / "negative"
-    Journal(nan, BASE).append({A: Cost(-1.0, 2.0, 3.0)})
+    Journal(nan, BASE).append(A, Cost(-1.0, 2.0, 3.0))
     with pytest.raises(ParameterError, match=r"negative must be the journal of a sweep: 'trial 0"):
         sweep([A], BASE, nan)
 

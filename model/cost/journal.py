@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -121,22 +120,21 @@ class Journal:
             raise self._broken(f"trial {trial.number} is no point of one")
         return Point(**trial.params), Cost(*values)
 
-    def append(self, costs: Mapping[Point, Cost]) -> None:
-        """Store points, each whole or not at all.
+    def append(self, point: Point, cost: Cost) -> None:
+        """Store a point.
 
         Raises
         ------
         OSError
             If the file cannot be written.
         """
-        create = self._optuna.trial.create_trial
-        self._study.add_trials(
-            create(params=point._asdict(), distributions=self._distributions(), values=cost)
-            for point, cost in costs.items()
-        )
-
-    def _distributions(self) -> dict[str, Any]:
         # As wide as can be: a sweep may go on with more values.
         number = self._optuna.distributions.IntDistribution(1, 1 << 20)
         shift = self._optuna.distributions.CategoricalDistribution(_SHIFTS)
-        return dict.fromkeys(Point._fields, number) | {"shift": shift}
+        distributions: dict[str, Any] = dict.fromkeys(Point._fields, number)
+        distributions["shift"] = shift
+        self._study.add_trial(
+            self._optuna.trial.create_trial(
+                params=point._asdict(), distributions=distributions, values=cost
+            )
+        )

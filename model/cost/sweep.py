@@ -83,7 +83,8 @@ def sweep(points: Sequence[Point], base: Config, file: Path, *, jobs: int = 1) -
 
 
 def _simulate(journal: Journal, batch: Sequence[Point], base: Config) -> int:
-    journal.append({point: cost(point, base) for point in batch})
+    for point in batch:
+        journal.append(point, cost(point, base))
     return len(batch)
 
 
