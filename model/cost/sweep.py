@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sweep the design space of PSP networks on crossbars, and keep the Pareto front.
+
+    python -m model.cost.sweep --points 1000 --jobs 2 --out build/sweep
+
+writes ``journal.log``, each point as soon as it is known, then ``points.csv``, ``front.csv`` and
+``front.svg``; ``--resume`` goes on from the journal. The same options give the same three files,
+in one go or in several, with any number of processes. A leaf; Optuna is imported when it starts.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import json
+import multiprocessing
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import Any
+
+from hw import cli
+from hw.params import ParameterError
+from model.cost.accuracy import measured
+from model.cost.config import Config
+from model.cost.config_file import load
+from model.cost.front import csv_text, designs, draw, front, markdown, row
+from model.cost.journal import Journal
+from model.cost.space import Cost, Point, choose, cost, grid
+
+__all__ = ["main", "sweep"]
+
+PROGRAM = "python -m model.cost.sweep"
+JOURNAL = "journal.log"
+BATCH = 20
+"""Points that a process takes at a time: a tenth of a second at most."""
+
+
+def sweep(points: Sequence[Point], base: Config, file: Path, *, jobs: int = 1) -> dict[Point, Cost]:
+    """Return what points cost; those in the journal are not simulated again.
+
+    Parameters
+    ----------
+    points : sequence of Point
+    base : Config
+    file : Path
+        The journal.
+    jobs : int
+        Processes.
+
+    Raises
+    ------
+    ParameterError
+        If the journal is another one's, or of an earlier model.
+    OSError
+        If it cannot be written.
+    """
+    journal = Journal(file, base)
+    stored = journal.read()
+    wanted = [point for point in points if point in stored]
+    if wanted and stored[wanted[0]] != cost(wanted[0], base):
+        raise ParameterError(f"{file} must be of this version of the cost model")
+    missing = [point for point in points if point not in stored]
+    batches = [missing[start : start + BATCH] for start in range(0, len(missing), BATCH)]
+    with _progress(len(points), len(points) - len(missing)) as advance:
+        if jobs == 1:
+            for batch in batches:
+                advance(_simulate(journal, batch, base))
+        else:
+            with concurrent.futures.ProcessPoolExecutor(
+                min(jobs, max(1, len(batches))),
+                # Not forked: the bar's thread would be.
+                mp_context=multiprocessing.get_context("spawn"),
+                initializer=_open,
+                initargs=(file, base),
+            ) as pool:
+                for done in pool.map(_work, batches):
+                    advance(done)
+    stored = journal.read()
+    return {point: stored[point] for point in points}
+
+
+def _simulate(journal: Journal, batch: Sequence[Point], base: Config) -> int:
+    for point in batch:
+        journal.append(point, cost(point, base))
+    return len(batch)
+
+
+_opened: tuple[Journal, Config]
+
+
+def _open(file: Path, base: Config) -> None:
+    """Begin a process of the pool; Ctrl-C is its parent's to tell."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    global _opened
+    _opened = Journal(file, base), base
+
+
+def _work(batch: Sequence[Point]) -> int:
+    journal, base = _opened
+    return _simulate(journal, batch, base)
+
+
+@contextlib.contextmanager
+def _progress(total: int, done: int) -> Iterator[Any]:
+    """Show a bar on a terminal; yields what counts points."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    with Progress(console=console, disable=not sys.stderr.isatty(), transient=True) as bar:
+        task = bar.add_task("points", total=total, completed=done)
+        yield lambda more: bar.advance(task, more)
+
+
+def _parser() -> cli.Parser:
+    parser = cli.Parser(PROGRAM, (__doc__ or "").partition("\n")[0])
+    parser.add_argument(
+        "--config", default="date2024_22nm", metavar="NAME",
+        help="the design that is varied: a published one, or a file .toml",
+    )  # fmt: skip
+    lists: dict[str, tuple[list[int], int]] = {
+        "width": ([64, 128, 256], 4096),
+        "depth": ([4, 8, 12, 16], 1024),
+        "array": ([32, 64, 128, 256], 4096),
+        "cell-bits": ([1, 2, 4], 8),
+        "adc-bits": ([5, 6, 7, 8], 16),
+        "columns-per-adc": ([4, 8, 16], 4096),
+    }
+    for name, (default, high) in lists.items():
+        kind = cli.integer(name, 1, high)
+        parser.add_argument(f"--{name}", type=kind, nargs="+", default=default, metavar="N")
+    shifts = ["fused", "in_place", "lanes"]
+    parser.add_argument("--shift", nargs="+", choices=shifts, default=shifts)
+    amount = parser.add_mutually_exclusive_group()
+    amount.add_argument("--points", type=cli.integer("points", 1, 1_000_000), default=1000,
+                        metavar="N", help="at random from the grid, at most")  # fmt: skip
+    amount.add_argument("--grid", action="store_true", help="the whole grid")
+    parser.add_argument("--seed", type=cli.integer("seed", 0, 2**32 - 1), default=0, metavar="S")
+    parser.add_argument("--jobs", type=cli.integer("jobs", 1, 1024), default=1, metavar="N",
+                        help="processes")  # fmt: skip
+    parser.add_argument("--out", type=Path, default=Path("build/sweep"), metavar="DIR")
+    parser.add_argument("--resume", action="store_true", help="go on from the journal in --out")
+    parser.add_argument("--json", action="store_true", help="print the front as JSON")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    file = options.out / JOURNAL
+    try:
+        base = load(options.config)
+        points = grid({name: getattr(options, name) for name in Point._fields}, base)
+        if not options.grid:
+            points = choose(points, options.points, options.seed)
+        cli.check_folder(options.out, owner=JOURNAL)
+        if file.exists() and not options.resume:
+            raise ParameterError(f"{file} must be new, or go on with --resume")
+        if options.resume and not file.exists():
+            raise ParameterError(f"{file} must be there to go on from it")
+        options.out.mkdir(parents=True, exist_ok=True)
+        found = designs(sweep(points, base, file, jobs=options.jobs), base, measured())
+        best = front(found)
+        title = f"{len(found):,} designs, {len(best):,} on the front of their network: {base.name}"
+        files: dict[str, str | bytes] = {
+            "points.csv": csv_text(found),
+            "front.csv": csv_text(best),
+            "front.svg": draw(found, best, title),
+        }
+        cli.write_files(options.out, files, owner=JOURNAL)
+    except (ParameterError, cli.OutputError) as error:
+        cli.bad_input(PROGRAM, error)
+    except (OSError, BrokenProcessPool) as error:
+        print(f"{PROGRAM}: error: {error}; --resume goes on", file=sys.stderr)
+        return 1
+    print(json.dumps([row(each) for each in best], indent=1) if options.json else markdown(best))
+    print(f"{len(best)} of {len(found)} designs; {options.out}", file=sys.stderr)
+    return 0
+
+
+if __name__ == "__main__":
+    cli.run(main)
