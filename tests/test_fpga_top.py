@@ -6,6 +6,8 @@ import re
 
 import pytest
 
+from fpga.boards import BOARDS
+from fpga.designs import divisor
 from fpga.protocol import Region
 from fpga.shift_design import ShiftDesign
 from fpga.top import Top
@@ -59,6 +61,7 @@ def test_the_reset_s_level_is_the_board_s():
             {"clock_hz": 9_400_000},
             "clock_hz must be a multiple of the baud rate 1000000 to within 1 %, not 9400000",
         ),
+        ({"divide": 0}, "divide must be an integer from 1 to 16, not 0"),
     ],
 )
 def test_boards_that_cannot_be(change, message):
@@ -89,3 +92,19 @@ def test_regions_that_cannot_be(change, message):
         Region(**region | change)
     assert str(error.value) == message
     assert Region(**region | {"word_bytes": 3, "bytes": 9, "access": "w"}).writable
+
+
+def test_a_divided_clock_comes_through_a_buffer_with_an_enable():
+    half = AC701 | {"clock_hz": 100_000_000}
+    text = text_of(**half, divide=2)
+    assert "BUFGCE" in text
+    assert cells(text).count("BUFG") == 1  # of the flip-flops that divide
+    assert "BUFGCE" not in text_of(**half)
+
+
+@pytest.mark.parametrize(
+    ("design", "board", "by"),
+    [("accelerator", "ac701", 2), ("accelerator", "arty_a7_35t", 1), ("shift", "ac701", 1)],
+)
+def test_only_what_is_made_for_a_slower_clock_gets_one(design, board, by):
+    assert divisor(design, BOARDS[board]) == by
