@@ -53,7 +53,8 @@ def test_the_mask_of_another_layer_or_moved_by_a_row_gates_hardly_anything():
                       row_masks(np.roll(weights, 1, 0), Z, layer=7, rows=64, outputs=16))
         for groups in other for mask in groups
     ]  # fmt: skip
-    assert min(counts) > 50
+    assert min(counts) > 36
+    assert np.mean(counts) > 55
 
 
 def test_dense_weights_keep_all_rows_and_tiny_pages_have_no_mask():
