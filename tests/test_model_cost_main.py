@@ -119,7 +119,7 @@ def test_an_integer_network_brings_its_statistics(capsys):
     assert f"psp_64_4_int8 takes {one}, psp_64_4 under the" in document
     assert f"under the assumptions for names {other})" in document
     assert real["assumptions"] == [
-        "energies follow the stored weights, and activations of real images"
+        "energies follow the stored weights, and activations of 8 real images"
     ]
     assert assumed["assumptions"] == [
         "weights are unknown: each level of a cell is taken as equally frequent",

@@ -47,6 +47,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="KEY=VALUE",
         help="another value of a key, in the key's unit; may be repeated",
     )
+    parser.add_argument(
+        "--counters",
+        type=Path,
+        metavar="FILE",
+        help="activity of the first network, as `cosim.run --counters` has counted it in RTL",
+    )
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write a line a layer")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write a page with charts")
@@ -54,7 +60,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     names = [options.network, *(options.compare or ())]
     try:
         config = load_config(options.config)
-        networks = [_network(config.simulated(name)) for name in names]
+        networks = [
+            _network(config.simulated(name), options.counters if number == 0 else None)
+            for number, name in enumerate(names)
+        ]
         costs = [
             simulate(network, _chosen(config, name, options.set or ()))
             for name, network in zip(names, networks, strict=True)
@@ -69,9 +78,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _network(source: str) -> Network:
+def _network(source: str, counters: Path | None) -> Network:
     """Return a network; one in a folder is called after it, which tells its bits as well."""
-    network, folder = load(source), Path(source)
+    network, folder = load(source, counters=counters), Path(source)
     return dataclasses.replace(network, name=folder.resolve().name) if folder.is_dir() else network
 
 

@@ -123,7 +123,7 @@ def _layers(cost: ChipCost) -> str:
             str(row["tiles"]), str(row["copies"]),
             *_percent(row["utilisation_with_copies"], row["utilisation_unique_weights"],
                       row["utilisation_by_arrays"]),
-            f"{row['activity']:.3f}" + ("" if row["activity_is"] == "measured" else " assumed"),
+            f"{row['activity']:.3f}" + (" assumed" if row["activity_is"] == "assumed" else ""),
             f"{1e6 * row['latency_s']:.3f}", f"{1e9 * row['energy_j']:.3f}",
             f"{1e9 * row['analog_energy_j']:.3f}", f"{row['shift_cycles']:,}",
         ))  # fmt: skip
