@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from hw import cli
@@ -19,7 +19,7 @@ from model.cost.overrides import override
 from model.cost.report import page
 from model.cost.results import csv_text, record
 from model.cost.simulate import ChipCost, simulate
-from model.cost.text import comparison, summary
+from model.cost.text import comparison, summary, totals
 
 __all__ = ["main"]
 
@@ -53,6 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="FILE",
         help="activity of the first network, as `cosim.run --counters` has counted it in RTL",
     )
+    parser.add_argument("--totals", action="store_true", help="print no layers and components")
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write a line a layer")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write a page with charts")
@@ -74,7 +75,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _write(options.csv, csv_text(costs))
     if options.html:
         _write(options.html, page(costs, warnings))
-    print(_json(costs, networks, warnings) if options.json else _text(costs, warnings))
+    if options.json:
+        print(_json(costs, networks, warnings))
+        return 0
+    print(_text(costs, warnings, totals if options.totals else summary))
+    for file in filter(None, (options.csv, options.html)):
+        print(file)
     return 0
 
 
@@ -103,8 +109,10 @@ def _warnings(config: Config, names: Sequence[str], costs: Sequence[ChipCost]) -
     return found
 
 
-def _text(costs: Sequence[ChipCost], warnings: Sequence[str]) -> str:
-    parts = [comparison(costs) if len(costs) > 1 else summary(costs[0])]
+def _text(
+    costs: Sequence[ChipCost], warnings: Sequence[str], one: Callable[[ChipCost], str]
+) -> str:
+    parts = [comparison(costs) if len(costs) > 1 else one(costs[0])]
     parts += ["\n".join(f"  warning: {warning}" for warning in warnings)] if warnings else []
     return "\n\n".join(parts)
 
