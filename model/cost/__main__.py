@@ -10,7 +10,8 @@ from pathlib import Path
 
 from hw import cli
 from hw.params import ParameterError
-from model.cost.config import Config, differences
+from model.cost.compare import incomparable
+from model.cost.config import Config
 from model.cost.config_file import NAMES
 from model.cost.config_file import load as load_config
 from model.cost.layers import Network
@@ -101,12 +102,7 @@ def _warnings(config: Config, names: Sequence[str], costs: Sequence[ChipCost]) -
         for name in names
         if config.simulated(name) != name
     ]
-    for name, cost in zip(names[1:], costs[1:], strict=True):
-        found += [
-            f"{names[0]} and {name} cannot be compared: {reason}"
-            for reason in differences(costs[0].config, cost.config)
-        ]
-    return found
+    return found + incomparable(names, costs)
 
 
 def _text(
