@@ -12,6 +12,7 @@ import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from hw import cli
 from model.cost.config_file import load
@@ -55,13 +56,13 @@ def draw(costs: Sequence[ChipCost]) -> bytes:
 
     colours = dict(re.findall(r"\.(\w+) \{ fill: (#\w+);", STYLE.read_text("utf-8")))
     figure = Figure(figsize=(11, 3), layout="constrained")
-    handles = {}
+    parts: dict[str, Any] = {}
     for axes, quantity in zip(figure.subplots(1, 3, sharey=True), QUANTITIES, strict=True):
         for row, (_, shares, total) in enumerate(found := bars(costs, quantity)):
             left = 0.0
             for name, share in shares.items():
                 bar = axes.barh(row, share, left=left, color=colours[name], height=0.72)
-                handles.setdefault(name, bar)
+                parts.setdefault(name, bar)
                 if share > 9:
                     axes.text(left + share / 2, row, f"{share:.0f}", ha="center", va="center",
                               fontsize=8, color=INK)  # fmt: skip
@@ -74,8 +75,10 @@ def draw(costs: Sequence[ChipCost]) -> bytes:
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
     figure.axes[0].invert_yaxis()
-    figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=len(handles),
-                  frameon=False, fontsize=9)  # fmt: skip
+    figure.legend(
+        list(parts.values()), list(parts), loc="outside lower center", ncols=len(parts),
+        frameon=False, fontsize=9,
+    )  # fmt: skip
     content = io.BytesIO()
     # No date and no random names: the same model gives the same bytes.
     with mpl.rc_context({"svg.hashsalt": "shiftbar", "svg.fonttype": "none"}):
