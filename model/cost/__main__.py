@@ -87,8 +87,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _network(source: str, counters: Path | None) -> Network:
     """Return a network; one in a folder is called after it, which tells its bits as well."""
-    network, folder = load(source, counters=counters), Path(source)
-    return dataclasses.replace(network, name=folder.resolve().name) if folder.is_dir() else network
+    network, folder = load(source, counters=counters), Path(source).resolve()
+    if not folder.is_dir():
+        return network
+    # build/psp_64_4_int8/intnet, as scripts.flow leaves it, is psp_64_4_int8's.
+    name = folder.parent.name if folder.name == "intnet" else folder.name
+    return dataclasses.replace(network, name=name)
 
 
 def _chosen(config: Config, name: str, settings: Sequence[str]) -> Config:
