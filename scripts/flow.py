@@ -169,10 +169,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--from", dest="first", choices=NAMES, help="first stage")
     parser.add_argument("--to", dest="last", choices=NAMES, default="cost", help="last stage")
     parser.add_argument("--out", type=Path, metavar="DIR", help="instead of build/ and the name")
-    parser.add_argument(
-        "--images", type=cli.integer("images", 1, 10_000), default=1, metavar="N",
-        help="test images to simulate",
-    )  # fmt: skip
+    count = cli.integer("images", 1, 10_000)
+    parser.add_argument("--images", type=count, default=1, metavar="N", help="to simulate")
     parser.add_argument("--board", choices=sorted(BOARDS), default="arty_a7_35t", help="for fpga")
     options = parser.parse_args(arguments)
     settings = {"images": options.images, "board": options.board}
