@@ -6,6 +6,7 @@
 PYTHON ?= python3
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 VENV := .venv
+DEMO_NET := model/zoo/psp_64_4_int8
 RUN := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 
@@ -26,10 +27,11 @@ $(STAMP): pyproject.toml constraints.txt
 	$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
-demo: $(STAMP) ## the shift IP, then a whole trained network in RTL, on real images, bit by bit
+demo: $(STAMP) ## the shift IP; a whole trained network in RTL on real images, bit by bit; its cost
 	$(RUN) -m hw.gen --fmap 16
 	$(RUN) -m cosim.demo --out build/demo
-	$(RUN) -m cosim.run --intnet model/zoo/psp_64_4_int8 --images 3 --layers
+	$(RUN) -m cosim.run --intnet $(DEMO_NET) --images 3 --layers --counters build/demo/counters.json
+	$(RUN) -m model.cost $(DEMO_NET) --counters build/demo/counters.json --totals --html build/demo/cost.html
 
 test: $(STAMP) ## every fast test (no GPU, no board)
 	$(RUN) -m pytest -n $(JOBS) --dist worksteal

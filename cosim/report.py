@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,9 +13,12 @@ import numpy as np
 from hw import timing
 from hw.accelerator_params import AcceleratorParams
 from hw.accesses import accelerator_accesses
-from model.intnet import Crossbar, IntNet
+from model.intnet import Crossbar, IntNet, digest
 
-__all__ = ["Result", "as_json", "layers", "summary"]
+__all__ = ["Counters", "Result", "as_json", "counters", "layers", "summary"]
+
+Counters = dict[str, dict[str, int]]
+"""Counts of all images by layer and by name, `cosim.fast.COUNTERS`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +34,8 @@ class Result:
         Numbers that equal the golden executor's.
     cycles_per_s : float
         Of the simulation, by processor time.
+    counted : dict
+        `Counters`: what the RTL has counted.
     """
 
     net: IntNet
@@ -37,6 +43,7 @@ class Result:
     images: int
     compared: int
     cycles_per_s: float
+    counted: Counters
 
     def facts(self) -> dict[str, Any]:
         """Return what is printed, by name; cycles and accesses are an image's."""
@@ -75,6 +82,24 @@ class Result:
 def as_json(results: Sequence[Result]) -> dict[str, Any]:
     """Return all results by mode."""
     return {result.params.mode: result.facts() | {"layers": result.layers()} for result in results}
+
+
+def counters(result: Result) -> str:
+    """Return what the RTL has counted, for `model.cost.counters`: sums over images, as JSON.
+
+    A layer's vectors are driven once a column group; there are as many of these as pages in each of
+    its crossbars.
+    """
+    groups = {entry.name: entry.groups for entry in result.params.layers}
+    found = {
+        "digest": digest(result.net),
+        "images": result.images,
+        "layers": {
+            name: {"column_groups": groups[name]} | counts
+            for name, counts in result.counted.items()
+        },
+    }
+    return json.dumps(found, indent=1) + "\n"
 
 
 def summary(results: Sequence[Result]) -> str:

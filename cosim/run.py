@@ -21,6 +21,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemaining
 
 from cosim import fast, report, simulators
 from cosim.activity import activity
+from cosim.run_options import PROGRAM, WAVE_CYCLES, parser
 from cosim.runner import BuildError
 from hw import cli, timing
 from hw.accelerator_params import SHIFT_MODES, LayerEntry
@@ -35,17 +36,17 @@ from model.intnet import IntNet, SumPool
 
 __all__ = ["check_in_one_go", "main", "rtl", "run_images", "write_waves"]
 
-PROGRAM = "python -m cosim.run"
-
 SLACK = 1000
 """Cycles beyond the formula's after which a layer is given up."""
 
-WAVE_CYCLES = 2000
-"""Cycles of a waveform: some 10 MB."""
-
 
 def rtl(
-    net: IntNet, image: Image, model: fast.Model, *, advance: Callable[[], object] = lambda: None
+    net: IntNet,
+    image: Image,
+    model: fast.Model,
+    *,
+    advance: Callable[[], object] = lambda: None,
+    counted: report.Counters | None = None,
 ) -> agreement.Executor:
     """Return the accelerator as one that computes the network.
 
@@ -60,13 +61,16 @@ def rtl(
         Loaded with the image.
     advance : callable
         Called after each of the images that are run.
+    counted : dict, optional
+        What the activity counters count is added to it, by layer and counter.
     """
+    counted = {} if counted is None else counted
     pool = next(layer for layer in net.layers if isinstance(layer, SumPool))
 
     def trace(images: npt.NDArray[np.uint8]) -> Trace:
         each = []
         for pixels in images:
-            each.append(_run(image, model, pixels, pool.name))
+            each.append(_run(image, model, pixels, pool.name, counted))
             advance()
         return {
             layer.name: {key: np.stack([one[layer.name][key] for one in each]) for key in keys}
@@ -89,14 +93,24 @@ def _when(image: Image) -> dict[str, range]:
     return cycles
 
 
-def _run(image: Image, model: fast.Model, pixels: npt.NDArray[np.uint8], pool: str) -> Trace:
+def _run(
+    image: Image,
+    model: fast.Model,
+    pixels: npt.NDArray[np.uint8],
+    pool: str,
+    counted: report.Counters,
+) -> Trace:
     """Run one image layer by layer; return the maps."""
     params = image.params
     model.put_image(pixels)
     seen: Trace = {}
     for layer in params.layers:
         cycles = timing.layer_cycles(params, layer) + timing.pass_cycles(params, layer)
+        before = model.counters()
         _check(layer.name, "cycles", model.run(step=True, limit=cycles + SLACK), cycles)
+        counts = counted.setdefault(layer.name, dict.fromkeys(before, 0))
+        for name, count in model.counters().items():
+            counts[name] += count - before[name]
         if layer is params.layers[-1]:
             seen[pool] = {"out": model.get_map(params.pooled)}
         seen[layer.name] = _maps(model, layer)
@@ -152,39 +166,6 @@ def _check(name: str, what: str, found: int, wanted: int) -> None:
         raise MismatchError(f"{name}: {what} must be {wanted} as in hw.timing, not {found} in RTL")
 
 
-def parser() -> cli.Parser:
-    """Return the command line's parser."""
-    command = cli.Parser(PROGRAM, "Run a network in RTL and compare it with the golden executor.")
-    command.add_argument(
-        "--intnet", type=Path, required=True, metavar="DIR", help="folder of an integer network"
-    )
-    command.add_argument(
-        "--images", type=cli.integer("images", 1, 10_000), default=1, metavar="N",
-        help="test images of CIFAR-10; more than 48 need the data set",
-    )  # fmt: skip
-    command.add_argument("--data", type=Path, default=Path("data"), metavar="DIR", help="data sets")
-    command.add_argument(
-        "--shift", choices=(*SHIFT_MODES, "both"), default="fused",
-        help="shift as read, or by passes, or run both",
-    )  # fmt: skip
-    command.add_argument(
-        "--columns", type=cli.integer("columns", 1, 1024), default=64, metavar="COUNT",
-        help="bitlines of a crossbar",
-    )  # fmt: skip
-    command.add_argument(
-        "--columns-per-adc", type=cli.integer("columns_per_adc", 1, 256), default=8,
-        metavar="COUNT", help="columns that share an ADC",
-    )  # fmt: skip
-    command.add_argument("--layers", action="store_true", help="print a line a layer as well")
-    command.add_argument(
-        "--vcd", type=Path, metavar="FILE",
-        help=f"write a waveform: the first {WAVE_CYCLES} cycles of a layer, of the first image",
-    )  # fmt: skip
-    command.add_argument("--vcd-layer", metavar="NAME", help="that layer (default: the first one)")
-    command.add_argument("--json", action="store_true", help="print the result as JSON")
-    return command
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     options = parser().parse_args(arguments)
@@ -207,6 +188,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             layer = options.vcd_layer or built[modes[0]].params.layers[0].name
             write_waves(built[modes[0]], images[0], layer, options.vcd)
         results = [run_images(net, image, images) for image in built.values()]
+        if options.counters is not None:
+            _write(options.counters, report.counters(results[0]))
     except (ParameterError, DataError) as error:
         cli.bad_input(PROGRAM, error)
     except OSError as error:
@@ -227,6 +210,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _write(file: Path, text: str) -> None:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        cli.replace(file, text.encode())
+    except OSError as error:
+        cli.bad_input(PROGRAM, f"{file} must be writable: {error.strerror}")
+
+
 def run_images(
     net: IntNet, image: Image, images: npt.NDArray[np.uint8], *, optimise: str = "-O2"
 ) -> report.Result:
@@ -242,10 +233,12 @@ def run_images(
     library = fast.build(fast.accelerator_block(image.params), optimise=optimise)
     with fast.Model(library, image) as model, _bar() as bar:
         task = bar.add_task("simulate", total=len(images))
-        compared = rtl(net, image, model, advance=lambda: bar.advance(task))
+        counted: report.Counters = {}
+        compared = rtl(net, image, model, advance=lambda: bar.advance(task), counted=counted)
         numbers = agreement.agree(net, images, [compared])["RTL"]
         check_in_one_go(net, image, model, images[0])
-        return report.Result(net, image.params, len(images), numbers, model.cycles / model.seconds)
+        speed = model.cycles / model.seconds
+        return report.Result(net, image.params, len(images), numbers, speed, counted)
 
 
 def write_waves(image: Image, pixels: npt.NDArray[np.uint8], layer: str, file: Path) -> None:

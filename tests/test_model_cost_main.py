@@ -4,6 +4,7 @@
 import csv
 import io
 import json
+import subprocess
 import time
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from model.cost.__main__ import main
 from model.cost.components import GROUPS
 from model.cost.config import Config, ConfigError, keys
 from model.cost.config_file import NAMES, load
+from model.cost.networks import load as load_network
 from model.cost.networks import named
 from model.cost.overrides import SOURCE, override
 from model.cost.results import NOT_MODELLED, SHIFT_MODES, shift_modes
@@ -54,9 +56,39 @@ def test_prints_a_table_that_fits_a_terminal(capsys):
     assert len(out.splitlines()) < 35
     assert "  body.0.first … body.15.first    16  256×1024      2       2    100.00" in out
     cost = simulate(named("psp_256_16"), load("date2024_22nm"))
-    assert f"  latency  {si(cost.latency, 's')} an image, clock 532 MHz\n" in out
-    assert f"  energy   {si(cost.energy, 'J')} an image: analog" in out
+    assert f"  latency    {si(cost.latency, 's')} an image, clock 532 MHz\n" in out
+    assert f"  energy     {si(cost.energy, 'J')} an image: analog" in out
     assert f"  lanes (chosen)   {cost.shift.cycles:,}  86.0 µs" in out
+
+
+def test_totals_are_short_and_name_the_files(capsys, tmp_path):
+    files = [str(tmp_path / name) for name in ("layers.csv", "page.html")]
+    out = run(capsys, INT8, "--totals", "--csv", files[0], "--html", files[1])
+    *lines, one, other = out.splitlines()
+    assert [one, other] == files
+    cost = simulate(load_network(INT8), load("date2024_22nm"))
+    mapping = cost.mapping
+    assert cost.mapping.owned_cells == 10 * 256 * 256
+    shares = (mapping.utilisation, mapping.unique_utilisation, mapping.array_utilisation)
+    copies, unique, arrays = (f"{100 * share:.2f}" for share in shares)
+    assert lines[3:5] == [
+        f"  crossbars  160 in 10 tiles of 256²; one copy needs {mapping.arrays}",
+        f"  cells      used: {copies} % with copies, {unique} % unique, {arrays} % of one copy's",
+    ]
+    assert [line.split()[0] for line in lines[5:9]] == ["area", "latency", "energy", "TOPS/W"]
+    assert len(lines) == 11
+    # JSON stays alone on stdout.
+    json.loads(run(capsys, INT8, "--json", "--html", files[1]))
+
+
+def test_the_demo_ends_with_a_report_of_the_network_that_it_ran():
+    done = subprocess.run(["make", "-n", "demo"], capture_output=True, text=True, check=True)
+    *_, simulation, report = (line.split() for line in done.stdout.splitlines())
+    assert simulation[1:5] == ["-m", "cosim.run", "--intnet", INT8]
+    assert report[1:4] == ["-m", "model.cost", INT8]
+    after = [words[words.index("--counters") + 1] for words in (simulation, report)]
+    assert after[0] == after[1]
+    assert report[-2:] == ["--html", "build/demo/cost.html"]
 
 
 def test_json_is_what_simulate_finds(capsys):
@@ -119,7 +151,7 @@ def test_an_integer_network_brings_its_statistics(capsys):
     assert f"psp_64_4_int8 takes {one}, psp_64_4 under the" in document
     assert f"under the assumptions for names {other})" in document
     assert real["assumptions"] == [
-        "energies follow the stored weights, and activations of real images"
+        "energies follow the stored weights, and activations of 8 real images"
     ]
     assert assumed["assumptions"] == [
         "weights are unknown: each level of a cell is taken as equally frequent",

@@ -206,7 +206,7 @@ def test_an_integer_network_is_the_named_one_and_its_statistics():
     crossbars = [layer for layer in stored.layers if isinstance(layer, Crossbar)]
     for layer, crossbar in zip(net.layers, crossbars, strict=True):
         assert np.array_equal(layer.statistics.weights, crossbar.weights)
-        assert layer.statistics.activity.shape == (8, layer.rows)
+        assert layer.statistics.activity.driven.shape == (8, layer.rows)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -23,6 +23,7 @@ from model.cost.report import page
 from model.cost.results import NOT_MODELLED, energy_groups, shift_modes
 from model.cost.simulate import simulate
 from model.cost.statistics import Statistics
+from model.cost.technology import Constants, load_constants
 
 VOID = {"meta", "br"}
 PSP = simulate(named("psp_64_4"), config())
@@ -84,6 +85,20 @@ def test_totals_are_those_of_the_simulation():
     for key in keys():
         assert found[key.name][1] == key.show(getattr(PSP.config, key.name))
         assert found[key.name][3] == PSP.config.sources.get(key.name, "")
+
+
+def test_the_fitted_constants_are_on_the_page():
+    text = page([PSP])
+    folded = text[text.index("<details>") : text.index("</details>")]
+    fields = dataclasses.fields(Constants)
+    assert f"<summary>{len(fields)} constants, at 22 nm</summary>" in folded
+    rows = {row[0]: row[1:] for row in Page(folded + "</details>").rows[1:]}
+    assert list(rows) == [field.name for field in fields]
+    for field in fields:
+        value, unit, about, source = rows[field.name]
+        assert float(value) == pytest.approx(getattr(load_constants(), field.name), rel=1e-5)
+        assert (unit, about) == (field.metadata["unit"], field.metadata["about"])
+        assert source
 
 
 def test_the_page_is_whole_and_loads_nothing():

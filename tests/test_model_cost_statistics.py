@@ -84,7 +84,7 @@ def activity_by_hand(q, bits):
     rows = q.reshape(-1, q.shape[-1]) & ((1 << bits) - 1)
     texts = [[f"{value:0{bits}b}"[::-1] for value in row] for row in rows]
     return np.array(
-        [[np.mean([text[bit] == "1" for text in column]) for column in zip(*texts, strict=True)]
+        [[sum([text[bit] == "1" for text in column]) for column in zip(*texts, strict=True)]
          for bit in range(bits)]
     )  # fmt: skip
 
@@ -98,19 +98,24 @@ def test_activity_is_what_the_golden_executor_fetches(kind):
     for layer in net.layers:
         if isinstance(layer, Crossbar):
             by_hand = activity_by_hand(wanted[layer.name], layer.act_bits)
-            assert np.allclose(found[layer.name].activity, by_hand, rtol=0, atol=1e-12)
-            assert not np.allclose(found[layer.name].activity[::-1], by_hand)
+            activity = found[layer.name].activity
+            assert np.array_equal(activity.driven, by_hand)
+            assert not np.array_equal(activity.driven[::-1], by_hand)
+            rows = wanted[layer.name].size * layer.act_bits
+            assert (activity.reads, activity.images, activity.counted) == (rows, 1, False)
+            assert activity.mean() == by_hand.sum() / rows
 
 
 def test_activity_follows_the_images():
     one, all_of_them = measure(ZOO, images=1), measure(ZOO, images=48)
     assert one.keys() == all_of_them.keys()
     for name, found in all_of_them.items():
-        assert found.activity.shape == (8, len(found.weights))
-        assert 0 <= found.activity.min() <= found.activity.max() <= 1
-        assert not np.array_equal(found.activity, one[name].activity)
+        driven = found.activity.driven
+        assert driven.shape == (8, len(found.weights))
+        assert 0 <= driven.min() <= driven.max() <= found.activity.reads // driven.size
+        assert not np.array_equal(driven, one[name].activity.driven)
         # The two highest planes are alike where few values are large: both are the sign.
-    assert all_of_them["head"].activity[7].mean() < 0.1
+    assert all_of_them["head"].activity.driven[7].mean() < 0.1 * 48
 
 
 def test_pruned_pages_are_found():

@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from hw import cli
 from hw.params import ParameterError
-from model.cost.config import Config, differences
+from model.cost.compare import incomparable
+from model.cost.config import Config
 from model.cost.config_file import NAMES
 from model.cost.config_file import load as load_config
 from model.cost.layers import Network
@@ -19,7 +20,7 @@ from model.cost.overrides import override
 from model.cost.report import page
 from model.cost.results import csv_text, record
 from model.cost.simulate import ChipCost, simulate
-from model.cost.text import comparison, summary
+from model.cost.text import comparison, summary, totals
 
 __all__ = ["main"]
 
@@ -47,6 +48,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="KEY=VALUE",
         help="another value of a key, in the key's unit; may be repeated",
     )
+    parser.add_argument(
+        "--counters",
+        type=Path,
+        metavar="FILE",
+        help="activity of the first network, as `cosim.run --counters` has counted it in RTL",
+    )
+    parser.add_argument("--totals", action="store_true", help="print no layers and components")
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write a line a layer")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write a page with charts")
@@ -54,7 +62,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     names = [options.network, *(options.compare or ())]
     try:
         config = load_config(options.config)
-        networks = [_network(config.simulated(name)) for name in names]
+        networks = [
+            _network(config.simulated(name), options.counters if number == 0 else None)
+            for number, name in enumerate(names)
+        ]
         costs = [
             simulate(network, _chosen(config, name, options.set or ()))
             for name, network in zip(names, networks, strict=True)
@@ -65,14 +76,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _write(options.csv, csv_text(costs))
     if options.html:
         _write(options.html, page(costs, warnings))
-    print(_json(costs, networks, warnings) if options.json else _text(costs, warnings))
+    if options.json:
+        print(_json(costs, networks, warnings))
+        return 0
+    print(_text(costs, warnings, totals if options.totals else summary))
+    for file in filter(None, (options.csv, options.html)):
+        print(file)
     return 0
 
 
-def _network(source: str) -> Network:
+def _network(source: str, counters: Path | None) -> Network:
     """Return a network; one in a folder is called after it, which tells its bits as well."""
-    network, folder = load(source), Path(source)
-    return dataclasses.replace(network, name=folder.resolve().name) if folder.is_dir() else network
+    network, folder = load(source, counters=counters), Path(source).resolve()
+    if not folder.is_dir():
+        return network
+    # build/psp_64_4_int8/intnet, as scripts.flow leaves it, is psp_64_4_int8's.
+    name = folder.parent.name if folder.name == "intnet" else folder.name
+    return dataclasses.replace(network, name=name)
 
 
 def _chosen(config: Config, name: str, settings: Sequence[str]) -> Config:
@@ -86,16 +106,13 @@ def _warnings(config: Config, names: Sequence[str], costs: Sequence[ChipCost]) -
         for name in names
         if config.simulated(name) != name
     ]
-    for name, cost in zip(names[1:], costs[1:], strict=True):
-        found += [
-            f"{names[0]} and {name} cannot be compared: {reason}"
-            for reason in differences(costs[0].config, cost.config)
-        ]
-    return found
+    return found + incomparable(names, costs)
 
 
-def _text(costs: Sequence[ChipCost], warnings: Sequence[str]) -> str:
-    parts = [comparison(costs) if len(costs) > 1 else summary(costs[0])]
+def _text(
+    costs: Sequence[ChipCost], warnings: Sequence[str], one: Callable[[ChipCost], str]
+) -> str:
+    parts = [comparison(costs) if len(costs) > 1 else one(costs[0])]
     parts += ["\n".join(f"  warning: {warning}" for warning in warnings)] if warnings else []
     return "\n\n".join(parts)
 

@@ -38,10 +38,10 @@ def stacked(rows: Sequence[tuple[str, Mapping[str, float]]], unit: str, *, share
     """
     longest = max(sum(values.values()) for _, values in rows)
     width, height = _LABEL + _BAR + _VALUE, _ROW * len(rows)
-    lines = [f'<svg class="bars" viewBox="0 0 {width} {height}" role="img">']
+    lines = [f'<div class="wide"><svg class="bars" viewBox="0 0 {width} {height}" role="img">']
     for number, (label, values) in enumerate(rows):
         lines += _bar(number * _ROW, label, values, unit, longest, shares)
-    return "\n".join([*lines, "</svg>"])
+    return "\n".join([*lines, "</svg></div>"])
 
 
 def _bar(

@@ -16,6 +16,7 @@ A leaf.
 from __future__ import annotations
 
 import dataclasses
+import statistics
 from collections.abc import Sequence
 
 import numpy as np
@@ -26,7 +27,8 @@ from model.cost.config import Config
 from model.cost.layers import Layer, Network
 from model.cost.placement import ChipMapping, LayerMapping
 
-__all__ = ["ChipMapping", "LayerMapping", "choose_tile_side", "map_network"]
+__all__ = ["ChipMapping", "LayerMapping", "choose_tile_side", "map_network", "show_bits",
+           "usual_bits"]  # fmt: skip
 
 
 def map_network(network: Network, config: Config) -> ChipMapping:
@@ -47,11 +49,28 @@ def map_network(network: Network, config: Config) -> ChipMapping:
     chip = place(network, config)
     notes = []
     for name in ("weight_bits", "act_bits"):
-        found = sorted({getattr(layer, name) for layer in chip.layers})
-        if found != [wanted := getattr(config, name)]:
-            shown = ", ".join(map(str, found))
+        wanted = getattr(config, name)
+        if any(getattr(layer, name) != wanted for layer in chip.layers):
+            shown = show_bits(chip.layers, name)
             notes.append(f"{name} is {shown}, as in the network, not {wanted}")
     return dataclasses.replace(chip, notes=(*notes, *chip.notes))
+
+
+def usual_bits(layers: Sequence[LayerMapping], name: str) -> int:
+    """Return the ``weight_bits`` or ``act_bits`` of most layers."""
+    bits: list[int] = [getattr(layer, name) for layer in layers]
+    return statistics.mode(bits)
+
+
+def show_bits(layers: Sequence[LayerMapping], name: str) -> str:
+    """Return the ``weight_bits`` or ``act_bits`` of all layers, as a message shows them."""
+    usual = usual_bits(layers, name)
+    others: dict[int, list[str]] = {}
+    for layer in layers:
+        if (bits := getattr(layer, name)) != usual:
+            others.setdefault(bits, []).append(layer.layer.name)
+    shown = (f"{bits} in {', '.join(names)}" for bits, names in others.items())
+    return f"{usual} ({'; '.join(shown)})" if others else str(usual)
 
 
 def choose_tile_side(

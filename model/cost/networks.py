@@ -12,13 +12,14 @@ import itertools
 import math
 import re
 import reprlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from hw.params import CHANNEL_DIVIDER, Direction, ParameterError
 from model import intnet
+from model.cost.counters import read
 from model.cost.layers import Layer, Network
-from model.cost.statistics import measure
+from model.cost.statistics import Activity, measure
 from model.intnet import Crossbar, IntNet, MaxPool, SumPool
 from model.layer_shape import MAX_TEXT, LayerShape, layers_from_json
 from model.layers import BASELINES, NAMES, layer_shapes
@@ -31,22 +32,29 @@ REFERENCE_DENSENET = "densenet40_12_dense"
 _DIRECTIONS = len(Direction.moving())
 
 
-def load(source: str) -> Network:
+def load(source: str, *, counters: Path | None = None) -> Network:
     """Return the network that a user names.
 
     Parameters
     ----------
     source : str
         A folder of an integer network, a file ``….json`` with a list of layers, or a name.
+    counters : Path, optional
+        What the RTL counted (`model.cost.counters`); of an integer network only.
 
     Raises
     ------
     ParameterError
-        If it is none of them: one line, with the nearest name.
+        If it is none of them: one line, with the nearest name. If counters are of another one.
     """
     path = Path(source)
     if path.is_dir():
-        return from_intnet(intnet.read(path))
+        net = intnet.read(path)
+        return from_intnet(net, activity=read(counters, net) if counters is not None else None)
+    if counters is not None:
+        raise ParameterError(
+            f"counters must be of a folder of an integer network, not {reprlib.repr(source)}"
+        )
     if path.suffix == ".json":
         return from_json(path)
     if len(path.parts) > 1 or path.exists():
@@ -151,7 +159,9 @@ def from_json(path: Path) -> Network:
     return Network(name=path.stem, layers=tuple(Layer(shape=shape) for shape in shapes))
 
 
-def from_intnet(net: IntNet, *, images: int = 8) -> Network:
+def from_intnet(
+    net: IntNet, *, images: int = 8, activity: Mapping[str, Activity] | None = None
+) -> Network:
     """Return an integer network, with the statistics of its weights and of real activations.
 
     Parameters
@@ -160,8 +170,10 @@ def from_intnet(net: IntNet, *, images: int = 8) -> Network:
     images : int
         Test images of the zoo that are run, 1…48, if the network takes [3, 32, 32]; for others
         activations are unknown, and assumed later.
+    activity : mapping of str to Activity, optional
+        By layer, instead of what these images would give.
     """
-    statistics = measure(net, images=images)
+    statistics = measure(net, images=images, activity=activity)
     layers: list[Layer] = []
     for number, layer in enumerate(net.layers):
         if isinstance(layer, Crossbar):

@@ -8,6 +8,7 @@ dependency of this leaf.
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
@@ -28,6 +29,7 @@ from model.cost.results import (
     shift_modes,
 )
 from model.cost.simulate import ChipCost
+from model.cost.technology import CONSTANTS_FILE, REFERENCE_NM
 from model.cost.text import chip_line, si
 
 __all__ = ["page"]
@@ -54,6 +56,7 @@ def page(costs: Sequence[ChipCost], warnings: Sequence[str] = ()) -> str:
         breakdown=_breakdown(costs),
         networks="\n".join(map(_network, costs)),
         configurations=_configurations(costs),
+        constants=_constants(),
         not_modelled=_list(NOT_MODELLED),
     )
 
@@ -123,7 +126,7 @@ def _layers(cost: ChipCost) -> str:
             str(row["tiles"]), str(row["copies"]),
             *_percent(row["utilisation_with_copies"], row["utilisation_unique_weights"],
                       row["utilisation_by_arrays"]),
-            f"{row['activity']:.3f}" + ("" if row["activity_is"] == "measured" else " assumed"),
+            f"{row['activity']:.3f}" + (" assumed" if row["activity_is"] == "assumed" else ""),
             f"{1e6 * row['latency_s']:.3f}", f"{1e9 * row['energy_j']:.3f}",
             f"{1e9 * row['analog_energy_j']:.3f}", f"{row['shift_cycles']:,}",
         ))  # fmt: skip
@@ -222,6 +225,18 @@ def _configurations(costs: Iterable[ChipCost]) -> str:
         head = ("key", "value", "is", "source", "in a comparison")
         parts += [f"<p>{escape(about)}</p>", _table(head, rows, kind="text")]
     return "\n".join(parts)
+
+
+def _constants() -> str:
+    """Return the fitted constants, folded away."""
+    stored = tomllib.loads(CONSTANTS_FILE.read_text("utf-8"))
+    rows = [
+        (name, f"{each['value']:g}", each["unit"], each["about"], each["source"])
+        for name, each in stored.items()
+    ]
+    table = _table(("constant", "value", "unit", "is", "source"), rows, kind="text")
+    summary = f"<summary>{len(rows)} constants, at {REFERENCE_NM:g} nm</summary>"
+    return f"<details>{summary}{table}</details>"
 
 
 def _percent(*values: float) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from model.cost.components import ANALOG, GROUPS
 from model.cost.config import Config, keys
 from model.cost.placement import ChipMapping, LayerMapping
 from model.cost.simulate import ChipCost, LayerCost
+from model.cost.statistics import Statistics
 
 __all__ = ["NOT_MODELLED", "SHIFT_MODES", "area_groups", "assumptions", "csv_text", "energy_groups",
            "latency_groups", "layer_row", "record", "shift_modes"]  # fmt: skip
@@ -73,14 +74,20 @@ def assumptions(cost: ChipCost) -> tuple[str, ...]:
     found = []
     if any(each is None for each in statistics):
         found.append("weights are unknown: each level of a cell is taken as equally frequent")
-    if any(each is None or each.activity is None for each in statistics):
+    activities = [each.activity for each in statistics if each and each.activity]
+    if len(activities) < len(statistics):
         share = mean_activity(None, config.activations)
         found.append(
             f"activations are unknown: a bit plane is taken to drive {share:.1%} of the rows, as "
             f"after {'GELU' if config.activations == 'gelu' else 'ReLU'}"
         )
     else:
-        found.append("energies follow the stored weights, and activations of real images")
+        # All are of the same images.
+        images, counted = activities[0].images, activities[0].counted
+        found.append(
+            f"energies follow the stored weights, and activations of {images} real "
+            f"image{'s' * (images > 1)}{', as counted in RTL' * counted}"
+        )
     return (*found, *cost.mapping.notes)
 
 
@@ -167,7 +174,6 @@ def layer_row(cost: ChipCost, layer: LayerCost) -> dict[str, Any]:
     """Return the figures of a layer, flat."""
     mapped = layer.mapping
     statistics = mapped.layer.statistics
-    measured = statistics is not None and statistics.activity is not None
     return {
         "layer": layer.name,
         "rows": mapped.rows,
@@ -182,7 +188,7 @@ def layer_row(cost: ChipCost, layer: LayerCost) -> dict[str, Any]:
         "owned_cells": mapped.owned_cells,
         **_utilisations(mapped),
         "activity": mean_activity(statistics, cost.config.activations),
-        "activity_is": "measured" if measured else "assumed",
+        "activity_is": _known(statistics),
         "latency_s": layer.latency,
         "energy_j": layer.energy,
         "analog_energy_j": layer.analog_energy,
@@ -191,6 +197,12 @@ def layer_row(cost: ChipCost, layer: LayerCost) -> dict[str, Any]:
         "shift_cycles": layer.shift.cycles,
         "shift_moved_pixels": layer.shift.moved_pixels,
     }
+
+
+def _known(statistics: Statistics | None) -> str:
+    if statistics is None or statistics.activity is None:
+        return "assumed"
+    return "counted" if statistics.activity.counted else "measured"
 
 
 def csv_text(costs: Iterable[ChipCost]) -> str:

@@ -9,6 +9,7 @@ driven in a plane if that bit of its two's complement is 1. A leaf.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +19,34 @@ from model import executor, fast_executor, golden
 from model.images import zoo_images
 from model.intnet import Crossbar, IntNet
 
-__all__ = ["Statistics", "measure"]
+__all__ = ["Activity", "Statistics", "measure"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Activity:
+    """How often the rows of a layer are driven: counts, so that nothing is rounded.
+
+    Parameters
+    ----------
+    driven : numpy.ndarray
+        int64 [act_bits, rows]: vectors in which a plane drives a row, the least significant plane
+        first; [1, 1] where only their sum is known.
+    reads : int
+        What the sum would be if each plane drove each row: vectors·act_bits·rows.
+    images : int
+        Real images that they are of.
+    counted : bool
+        By the RTL's counters; otherwise computed.
+    """
+
+    driven: npt.NDArray[np.int64]
+    reads: int
+    images: int
+    counted: bool = False
+
+    def mean(self) -> float:
+        """Return the mean share of rows that a plane drives."""
+        return int(self.driven.sum()) / self.reads
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -33,16 +61,15 @@ class Statistics:
         Bits of U, 1…8, and of an activation, 2…8.
     zero_point : int
         Z: a weight counts as U − Z.
-    activity : numpy.ndarray, optional
-        float64 [act_bits, rows]: share of the vectors in which a plane drives a row, the least
-        significant plane first. None if no images are known that the network takes.
+    activity : Activity, optional
+        None if no images are known that the network takes.
     """
 
     weights: npt.NDArray[np.uint8]
     weight_bits: int
     act_bits: int
     zero_point: int
-    activity: npt.NDArray[np.float64] | None
+    activity: Activity | None
 
     def cells(self, cell_bits: int) -> npt.NDArray[np.uint8]:
         """Return what the cells store, uint8 [rows, outputs·⌈weight_bits/cell_bits⌉].
@@ -77,7 +104,9 @@ class Statistics:
         return np.logical_or.reduceat(down, starts[1], axis=1)
 
 
-def measure(net: IntNet, *, images: int = 8) -> dict[str, Statistics]:
+def measure(
+    net: IntNet, *, images: int = 8, activity: Mapping[str, Activity] | None = None
+) -> dict[str, Statistics]:
     """Return the statistics of each crossbar layer of an integer network, by its name.
 
     Parameters
@@ -85,6 +114,8 @@ def measure(net: IntNet, *, images: int = 8) -> dict[str, Statistics]:
     net : IntNet
     images : int
         Test images of the zoo to run, 1…48.
+    activity : mapping of str to Activity, optional
+        By layer, what is known of it (`model.cost.counters`): then none are run.
 
     Raises
     ------
@@ -92,7 +123,8 @@ def measure(net: IntNet, *, images: int = 8) -> dict[str, Statistics]:
         If ``images`` is out of range.
     """
     check_integer("images", images, 1, 48)
-    activity = _activity(net, zoo_images()[0][:images])
+    if activity is None:
+        activity = _activity(net, zoo_images()[0][:images])
     return {
         layer.name: Statistics(
             weights=layer.weights,
@@ -106,8 +138,8 @@ def measure(net: IntNet, *, images: int = 8) -> dict[str, Statistics]:
     }
 
 
-def _activity(net: IntNet, images: npt.NDArray[np.uint8]) -> dict[str, npt.NDArray[np.float64]]:
-    """Return the share of vectors that drive each row in each plane, by layer."""
+def _activity(net: IntNet, images: npt.NDArray[np.uint8]) -> dict[str, Activity]:
+    """Return the activity of each layer; nothing if the network takes other images."""
     if net.input_shape != images.shape[1:]:
         return {}
     trace: executor.Trace = {}
@@ -120,8 +152,9 @@ def _activity(net: IntNet, images: npt.NDArray[np.uint8]) -> dict[str, npt.NDArr
             q = executor.fetch(net, layer, maps)
             rows = golden.patches(q, layer.kernel, layer.stride, layer.padding)
             rows = rows.reshape(-1, layer.rows)
-            found[layer.name] = np.stack(
-                [(rows >> bit & 1).mean(0) for bit in range(layer.act_bits)]
+            driven = np.stack([(rows >> bit & 1).sum(0) for bit in range(layer.act_bits)])
+            found[layer.name] = Activity(
+                driven=driven, reads=rows.size * layer.act_bits, images=len(images)
             )
             if layer.periphery is not None and layer.periphery.second is not None:
                 maps[layer.periphery.second.out] = trace[layer.name]["second"]

@@ -15,7 +15,7 @@ from model.cost.results import (
 )
 from model.cost.simulate import ChipCost, LayerCost
 
-__all__ = ["chip_line", "comparison", "si", "summary"]
+__all__ = ["chip_line", "comparison", "si", "summary", "totals"]
 
 _PREFIXES = (
     (1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"), (1e-12, "p"), (1e-15, "f"), (1e-18, "a"),
@@ -41,23 +41,34 @@ def chip_line(config: Config) -> str:
     )
 
 
+def totals(cost: ChipCost) -> str:
+    """Return what a network takes in all."""
+    mapping, config = cost.mapping, cost.config
+    crossbars = mapping.owned_cells // (config.array_rows * config.array_columns)
+    tiles = f" in {mapping.tiles} tiles of {mapping.tile_side}²" if mapping.tiles else ""
+    analog, digital = si(cost.analog_energy, "J"), si(cost.digital_energy, "J")
+    shares = (mapping.utilisation, mapping.unique_utilisation, mapping.array_utilisation)
+    copies, unique, arrays = _shares(*shares)
+    return "\n".join([
+        cost.network,
+        f"  on {chip_line(config)}",
+        "",
+        f"  crossbars  {crossbars:,}{tiles}; one copy needs {mapping.arrays:,}",
+        f"  cells      used: {copies} % with copies, {unique} % unique, {arrays} % of one copy's",
+        f"  area       {1e6 * cost.area:.3f} mm²",
+        f"  latency    {si(cost.latency, 's')} an image, clock {1e-6 / cost.period_s:.0f} MHz",
+        f"  energy     {si(cost.energy, 'J')} an image: analog {analog}, digital {digital}",
+        f"  TOPS/W     {cost.tops_per_watt():.2f}",
+        "",
+        *(f"  note: {note}" for note in assumptions(cost)),
+    ])  # fmt: skip
+
+
 def summary(cost: ChipCost) -> str:
     """Return a network's totals, layers and components."""
-    mapping = cost.mapping
-    parts = [cost.network, f"  on {chip_line(cost.config)}", ""]
-    tiles = f", {mapping.tiles} tiles of {mapping.tile_side}²" if mapping.tiles else ""
-    analog, digital = si(cost.analog_energy, "J"), si(cost.digital_energy, "J")
-    parts += [
-        f"  area     {1e6 * cost.area:.3f} mm²{tiles}",
-        f"  latency  {si(cost.latency, 's')} an image, clock {1e-6 / cost.period_s:.0f} MHz",
-        f"  energy   {si(cost.energy, 'J')} an image: analog {analog}, digital {digital}",
-        f"  TOPS/W   {cost.tops_per_watt():.2f}",
-        "",
-    ]
-    parts += _table(_layers(cost), left=1)
-    parts += ["", *_table(_breakdown(cost), left=1), "", *_table(_shift(cost), left=1)]
-    parts += ["", *(f"  note: {note}" for note in assumptions(cost))]
-    return "\n".join(parts)
+    parts = (_layers(cost), _breakdown(cost), _shift(cost))
+    tables = ("\n".join(_table(rows, left=1)) for rows in parts)
+    return "\n\n".join([totals(cost), *tables])
 
 
 def comparison(costs: Sequence[ChipCost]) -> str:

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the RTL's activity counters counted of real images, from a file of anybody's; a leaf.
+
+``python -m cosim.run --intnet DIR --counters FILE`` writes it: the sha256 of ``intnet.json``, the
+number of images, and by layer the sums of all counters over these images. A command drives the
+planes of a vector into every crossbar of its layer, and a vector has a command for each column
+group: so the wordlines that are counted are those of one vector times ``column_groups``.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import reprlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hw.params import ParameterError, check_integer
+from model.cost.statistics import Activity
+from model.intnet import Crossbar, IntNet, digest
+
+__all__ = ["CountersError", "read"]
+
+MAX_BYTES = 1 << 20
+MAX_IMAGES = 10_000
+MAX_GROUPS = 1 << 16
+MAX_COUNT = (1 << 63) - 1
+
+FIELDS = ("digest", "images", "layers")
+COUNTS = ("column_groups", "conversions", "active_wordlines", "sampled_pages", "map_writes")
+
+
+class CountersError(ParameterError):
+    """A file of counters is damaged, or of another network."""
+
+
+def read(path: Path, net: IntNet) -> dict[str, Activity]:
+    """Return the activity of each crossbar layer, by its name.
+
+    Parameters
+    ----------
+    path : Path
+    net : IntNet
+        That was run.
+
+    Raises
+    ------
+    CountersError
+        If the file cannot be read, breaks a rule or is of another network: one line that names it.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise CountersError(f"{path} must be a readable file: {error.strerror}") from None
+    if len(data) > MAX_BYTES:
+        raise CountersError(f"{path} must have at most {MAX_BYTES} bytes")
+    try:
+        return _activities(json.loads(data), net)
+    except ParameterError as error:
+        raise CountersError(f"{path}: {error}") from None
+    except (ValueError, RecursionError) as error:  # RecursionError: nested too deeply
+        raise CountersError(f"{path} must be JSON: {error}") from None
+
+
+def _activities(value: object, net: IntNet) -> dict[str, Activity]:
+    found = _object("the file", value, FIELDS)
+    if found["digest"] != (wanted := digest(net)):
+        raise ParameterError(
+            f"digest must be {wanted}, that of the network, not {reprlib.repr(found['digest'])}"
+        )
+    images = check_integer("images", found["images"], 1, MAX_IMAGES)
+    layers = [layer for layer in net.layers if isinstance(layer, Crossbar)]
+    counts = _object("layers", found["layers"], tuple(layer.name for layer in layers))
+    return {layer.name: _activity(net, layer, images, counts[layer.name]) for layer in layers}
+
+
+def _activity(net: IntNet, layer: Crossbar, images: int, value: object) -> Activity:
+    counts = _object(layer.name, value, COUNTS)
+    for name in COUNTS:
+        low, high = (1, MAX_GROUPS) if name == "column_groups" else (0, MAX_COUNT)
+        check_integer(f"{layer.name}: {name}", counts[name], low, high)
+    groups = counts["column_groups"]
+    vectors = images * math.prod(net.maps[layer.out].shape) // layer.outputs
+    pages = vectors * groups * -(-layer.rows // net.array_rows)
+    if counts["sampled_pages"] != pages:
+        raise ParameterError(
+            f"{layer.name}: sampled_pages must be {pages}, {groups} column groups of {vectors} "
+            f"vectors, not {counts['sampled_pages']}"
+        )
+    reads = vectors * layer.act_bits * layer.rows
+    driven, rest = divmod(counts["active_wordlines"], groups)
+    if rest or driven > reads:
+        raise ParameterError(
+            f"{layer.name}: active_wordlines must be a multiple of {groups} up to "
+            f"{reads * groups}, not {counts['active_wordlines']}"
+        )
+    return Activity(driven=np.array([[driven]]), reads=reads, images=images, counted=True)
+
+
+def _object(name: str, value: object, fields: tuple[str, ...]) -> dict[str, Any]:
+    """Return an object that has exactly these fields."""
+    if not isinstance(value, dict) or set(value) != set(fields):
+        shown = ", ".join(value) if isinstance(value, dict) else type(value).__name__
+        raise ParameterError(
+            f"{name} must be an object of {', '.join(fields)}, not {reprlib.repr(shown)}"
+        )
+    return value
