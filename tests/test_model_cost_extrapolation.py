@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The cost model far from the runs it was fitted to: finite, monotone, without cliffs."""
 
+import dataclasses
 import itertools
 import math
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from hw.params import ParameterError
 from model.cost.networks import named
 from model.cost.simulate import simulate
-from model.cost.technology import SUPPLY_V
+from model.cost.technology import SUPPLY_V, load_constants
 from scripts.cost_runs import load_runs
 
 NODES = sorted(SUPPLY_V)
@@ -38,13 +39,30 @@ def ratios(costs):
         yield {name: other[name] / one[name] for name in QUANTITIES}
 
 
+def sound(cost):
+    parts = [*cost.area_m2.values(), *cost.latency_s.values(), *cost.energy_j.values()]
+    return (
+        all(math.isfinite(value) and value >= 0 for value in (*parts, cost.leakage))
+        and min(totals(cost).values()) > 0
+    )
+
+
 @pytest.mark.parametrize("node", NODES)
 def test_every_component_of_every_setting_is_finite_and_not_negative(node):
     for side, levels, shared, bits in itertools.product(SIDES, LEVELS, (1, 2, 8, 16), CELL_BITS):
-        cost = point(side, adc_levels=levels, columns_per_adc=shared, cell_bits=bits, node_nm=node)
-        parts = [*cost.area_m2.values(), *cost.latency_s.values(), *cost.energy_j.values()]
-        assert all(math.isfinite(value) and value >= 0 for value in (*parts, cost.leakage))
-        assert min(totals(cost).values()) > 0
+        assert sound(
+            point(side, adc_levels=levels, columns_per_adc=shared, cell_bits=bits, node_nm=node)
+        )
+
+
+def test_a_model_that_holds_at_the_runs_alone_is_caught():
+    # A clock that is right at 64 rows and 248 comparators, and falls below zero elsewhere.
+    wrong = dataclasses.replace(load_constants(), clock_base=-3.66e-9, clock_row=69.6e-12)
+    assert sound(simulate(SMALL, config(shift="fused"), constants=wrong))
+    assert point().period_s == pytest.approx(
+        simulate(SMALL, config(shift="fused"), constants=wrong).period_s, rel=0.01
+    )
+    assert not sound(simulate(SMALL, config(16, shift="fused"), constants=wrong))
 
 
 @pytest.mark.parametrize("network", [SMALL, WIDE], ids=lambda network: network.name)
