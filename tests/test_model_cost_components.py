@@ -205,10 +205,10 @@ def test_energy_of_a_conversion_follows_the_activity():
     chip, layers = made()
     half = dataclasses.replace(layers, activity=layers.activity / 2)
     assert layers.activity.tolist() == [ASSUMED_ACTIVITY["gelu"]]
-    for name in ("read_energy", "comparator_energy", "column_energy"):
+    for name, times in (("read_energy", 4), ("comparator_energy", 2), ("column_energy", 4)):
         k = constants(**{name: 1.0})
         full = sum(components.energies(chip, layers, 1.0, k).values())
-        assert sum(components.energies(chip, half, 1.0, k).values()) == pytest.approx(full / 4)
+        assert sum(components.energies(chip, half, 1.0, k).values()) == pytest.approx(full / times)
 
 
 def test_stated_energies_are_taken_as_they_are():

@@ -57,9 +57,6 @@ _RENT = 2 / 3
 """Rent's exponent: a block of n tiles has n^_RENT times the links of one (Landman and Russo, IEEE
 Trans. Computers C-20(12), 1971)."""
 
-_ACTIVITY_EXPONENT = 2
-"""Of the activity, in the energy of a conversion: between 1.8 and 2 in the reference simulator."""
-
 
 def areas(chip: Chip, constants: Constants) -> dict[str, float]:
     """Return the area in m² of each component."""
@@ -200,14 +197,15 @@ def _sensing(
     includes the multiplexer, and does not follow the bits.
     """
     config, k = chip.config, constants
-    drive = (layers.activity / ASSUMED_ACTIVITY["gelu"]) ** _ACTIVITY_EXPONENT
-    scale = drive * chip.node.sense_energy
+    # Comparators switch up to a column's sum; its current dissipates as the square.
+    switched = layers.activity / ASSUMED_ACTIVITY["gelu"] * chip.node.sense_energy
+    squared = switched * layers.activity / ASSUMED_ACTIVITY["gelu"]
     reads = conversions * layers.rows / layers.row_arrays
     shared = config.columns_per_adc * config.array_rows
     found = {
-        "sensed current": k.read_energy * reads * layers.cell * scale,
-        "comparators": k.comparator_energy * conversions * config.adc_levels * scale,
-        "column multiplexers": k.column_energy * conversions * shared * scale,
+        "sensed current": k.read_energy * reads * layers.cell * squared,
+        "comparators": k.comparator_energy * conversions * config.adc_levels * switched,
+        "column multiplexers": k.column_energy * conversions * shared * squared,
     }
     if config.cell_energy_j is not None:
         found["sensed current"] = reads * layers.cell * layers.activity
