@@ -7,14 +7,13 @@ again and compares with ``model/cost/constants.toml``, ``--update`` writes that 
 of docs/cost-model.md.
 
 A group of components is linear in its constants, so that each is found by least squares of relative
-errors, with no constant below zero; two exponents are found by search around that.
+errors, with no constant below zero; the exponent of delays is found by search around that.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import itertools
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,133 +21,44 @@ from typing import Any
 import numpy as np
 
 from hw import cli
-from model.cost import config_file
 from model.cost.config import Config
-from model.cost.layers import Network
-from model.cost.networks import named
-from model.cost.simulate import ChipCost, simulate
+from model.cost.simulate import simulate
 from model.cost.technology import CONSTANTS_FILE, Constants, load_constants
+from scripts.cost_runs import Run, errors, figure, load_runs
 from scripts.tables import insert
 
-__all__ = ["Run", "errors", "fit", "leave_one_out", "load_runs", "main", "table", "text"]
+__all__ = ["fit", "leave_one_out", "main", "table", "text"]
 
 PROGRAM = "python -m scripts.fit_cost"
-REFERENCE = Path(__file__).parent.parent / "docs/results/cost_reference.json"
+DOCUMENT = Path(__file__).parent.parent / "docs/cost-model.md"
 TELLS = 1e-10
 """Mean squared relative error by which a further constant must improve a fit: figures have six
 digits."""
 
-DOCUMENT = Path(__file__).parent.parent / "docs/cost-model.md"
 AGREE = 1e-4
 """Relative difference of a constant from one machine's least squares to another's."""
 
-
-@dataclasses.dataclass(frozen=True)
-class Run:
-    """A run of the reference simulator.
-
-    Parameters
-    ----------
-    network : Network
-    config : Config
-        Counts as the reference does; the shift costs nothing, as there.
-    figures : dict of str to float
-        By "quantity group"; groups are disjoint, totals are named "total".
-    """
-
-    network: Network
-    config: Config
-    figures: dict[str, float]
-
-
-def load_runs() -> list[Run]:
-    """Return the reference runs of ``docs/results/cost_reference.json``."""
-    base = dataclasses.replace(config_file.load("date2024_22nm"), networks={}, shift="fused")
-    keys = {field.name for field in dataclasses.fields(Config)}
-    runs = []
-    for stored in json.loads(REFERENCE.read_text("utf-8"))["runs"]:
-        config = dataclasses.replace(base, **{k: v for k, v in stored.items() if k in keys})
-        runs.append(Run(named(stored["network"]), config, _figures(stored)))
-    return runs
-
-
-def _figures(stored: dict[str, Any]) -> dict[str, float]:
-    area, latency, energy = stored["area_m2"], stored["latency_s"], stored["energy_j"]
-    found = {"clock total": stored["clock_period_s"]}
-    found |= {f"area {group}": value for group, value in area.items()}
-    found |= {
-        "latency total": latency["total"],
-        "latency buffer": latency["global_and_local_buffer"],
-        "latency interconnect": latency["interconnect"],
-        "latency adc": latency["adc"],
-        "latency accumulation": latency["accumulation"],
-        "latency other": latency["other"]
-        - latency["global_and_local_buffer"] - latency["interconnect"],
-        "energy total": energy["dynamic"] + energy["leakage"],
-        "energy leakage": energy["leakage"],
-        "energy buffer": energy["buffer"],
-        "energy interconnect": energy["interconnect"],
-        "energy adc": energy["adc"],
-        "energy accumulation": energy["accumulation"],
-        "energy other": energy["other"] - energy["buffer"] - energy["interconnect"],
-        "efficiency total": stored["tops_per_watt"],
-    }  # fmt: skip
-    return found
-
-
-def figure(cost: ChipCost, name: str) -> float:
-    """Return what a simulation has for one of a run's figures."""
-    quantity, group = name.split()
-    if group == "total":
-        return {
-            "clock": lambda: cost.period_s,
-            "area": lambda: cost.area,
-            "latency": lambda: cost.latency,
-            "energy": lambda: cost.energy,
-            "efficiency": cost.tops_per_watt,
-        }[quantity]()
-    return cost.leakage if group == "leakage" else cost.group(quantity, group)
-
-
-def errors(run: Run, constants: Constants) -> dict[str, float]:
-    """Return the relative error of each figure of a run."""
-    cost = simulate(run.network, run.config, constants=constants)
-    return {name: figure(cost, name) / value - 1 for name, value in run.figures.items()}
-
-
 STEPS = (
-    ("clock total", ("clock_base", "clock_level", "clock_converter", "clock_row")),
+    ("clock total", ("clock_base", "clock_stage", "clock_row")),
     ("area array", ("cell_area",)),
-    ("area adc", ("comparator_area", "encoder_area")),
-    (
-        "area accumulation",
-        ("shift_add_bit_area", "shift_add_input_area", "shift_add_cell_area", "tree_area"),
-    ),
+    ("area adc", ("comparator_area",)),
+    ("area accumulation", ("shift_add_area", "tree_area")),
     ("area other", ("line_area", "tile_buffer_area", "global_buffer_area")),
     ("area interconnect", ("root_area", "tree_wire_area", "local_wire_area")),
     ("latency buffer", ("global_cycles", "tile_cycles", "pe_cycles")),
     ("latency interconnect", ("tile_bus_cycles", "pe_bus_cycles")),
     ("energy adc", ("read_energy", "comparator_energy", "column_energy")),
-    (
-        "energy accumulation",
-        ("shift_add_bit_energy", "shift_add_input_energy", "shift_add_cell_energy"),
-    ),
+    ("energy accumulation", ("shift_add_energy",)),
     ("energy other", ("row_energy",)),
     ("energy buffer", ("global_buffer_energy", "tile_buffer_energy")),
     ("energy interconnect", ("tree_wire_energy", "local_wire_energy")),
-    (
-        "energy leakage",
-        ("logic_leakage", "converter_leakage", "wire_leakage", "other_leakage"),
-    ),
+    ("energy leakage", ("logic_leakage", "wire_leakage", "other_leakage")),
 )
 """Figures in the order in which they are fitted, each with the constants that it is linear in."""
 
-EXPONENTS = {
-    "clock total": ("delay_exponent", 0.0, 1.0, 2.0),
-    "energy adc": ("activity_exponent", 0.0, 1.0, 4.0),
-}
-"""Exponents by the figure with which they are searched: lowest, default, highest. The default holds
-where runs do not tell: constant-field scaling, and energy as the number of driven rows."""
+EXPONENT = {"clock total": ("delay_exponent", 0.0, 0.5, 2.0)}
+"""The exponent by the figure with which it is searched: lowest, default, highest. The default holds
+where runs do not tell: between gates, whose delay follows F, and wires, whose delay does not."""
 
 
 def fit(runs: Sequence[Run]) -> Constants:
@@ -162,7 +72,7 @@ def fit(runs: Sequence[Run]) -> Constants:
     constants = Constants(**(start | {"clock_base": 1e-9}))
     for target, names in STEPS:
         constants = dataclasses.replace(constants, **dict.fromkeys(names, 0.0))
-        if target in EXPONENTS:
+        if target in EXPONENT:
             constants = _search(runs, target, names, constants)
         else:
             constants = _linear(runs, target, names, constants)[1]
@@ -173,7 +83,7 @@ def _search(
     runs: Sequence[Run], target: str, names: tuple[str, ...], constants: Constants
 ) -> Constants:
     """Fit an exponent, and the constants that the figure is then linear in."""
-    name, low, default, high = EXPONENTS[target]
+    name, low, default, high = EXPONENT[target]
 
     def at(value: float) -> tuple[float, Constants]:
         return _linear(runs, target, names, dataclasses.replace(constants, **{name: value}))
@@ -187,35 +97,38 @@ def _linear(
     runs: Sequence[Run], target: str, names: tuple[str, ...], constants: Constants
 ) -> tuple[float, Constants]:
     """Fit the constants that a figure is linear in; return the squared error too."""
-    columns = []
-    for name in names:
-        one = dataclasses.replace(constants, **{name: 1.0})
-        columns.append(
-            [
-                figure(simulate(run.network, run.config, constants=one), target)
-                / run.figures[target]
-                for run in runs
-            ]
-        )
-    values, loss = _least_squares(np.array(columns).T)
+
+    def shares(constants: Constants) -> np.ndarray[Any, Any]:
+        found = []
+        for run in runs:
+            cost = simulate(run.network, run.config, constants=constants)
+            found.append(figure(cost, target) / run.figures[target])
+        return np.array(found)
+
+    # Encoders of ADCs have an area without any constant.
+    fixed = shares(constants)
+    columns = [shares(dataclasses.replace(constants, **{name: 1.0})) - fixed for name in names]
+    values, loss = _least_squares(np.array(columns).T, 1 - fixed)
     return loss, dataclasses.replace(constants, **dict(zip(names, values, strict=True)))
 
 
-def _least_squares(matrix: np.ndarray[Any, Any]) -> tuple[list[float], float]:
-    """Return x ≥ 0 of the least (matrix·x − 1)², by trying which of x are not zero.
+def _least_squares(
+    matrix: np.ndarray[Any, Any], target: np.ndarray[Any, Any]
+) -> tuple[list[float], float]:
+    """Return x ≥ 0 of the least (matrix·x − target)², by trying which of x are not zero.
 
     Where the runs cannot tell, the fewest constants are used, and of those the first.
     """
     runs, count = matrix.shape
-    best: tuple[list[float], float] = ([0.0] * count, float(runs))
+    best: tuple[list[float], float] = ([0.0] * count, float((target**2).sum()))
     for size in range(1, count + 1):
         for used in itertools.combinations(range(count), size):
             part = matrix[:, used]
             scale = np.abs(part).max(0)
             if not scale.all():
                 continue
-            found, _, rank, _ = np.linalg.lstsq(part / scale, np.ones(runs), rcond=1e-9)
-            loss = float(((part / scale @ found - 1) ** 2).sum())
+            found, _, rank, _ = np.linalg.lstsq(part / scale, target, rcond=1e-9)
+            loss = float(((part / scale @ found - target) ** 2).sum())
             if rank == size and (found >= 0).all() and loss < best[1] - TELLS * runs:
                 values = np.zeros(count)
                 values[list(used)] = found / scale
@@ -250,7 +163,7 @@ def text(constants: Constants, runs: Sequence[Run]) -> str:
     """Return ``constants.toml``: each constant with unit, meaning and source."""
     worst = _worst([errors(run, constants) for run in runs])
     joint = {name: target for target, names in STEPS for name in names}
-    joint |= {name: target for target, (name, *_) in EXPONENTS.items()}
+    joint |= {name: target for target, (name, *_) in EXPONENT.items()}
     lines = [
         "# Constants of model/cost/components.py at 22 nm: python -m scripts.fit_cost --update",
         f"# {len(joint)} constants; {_independent(runs)} figures of {len(runs)} runs in",

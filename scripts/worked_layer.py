@@ -83,10 +83,11 @@ def lines(chip: ChipCost) -> dict[str, list[Line]]:
 
 def _time(k: Constants, vectors: int, copies: int) -> list[Line]:
     adcs = _ARRAY // _SHARED
-    clock = k.clock_base + k.clock_level * _LEVELS + k.clock_converter * adcs + k.clock_row * _ARRAY
+    comparators = adcs * (_LEVELS - 1)
+    clock = k.clock_base + k.clock_stage * math.log2(comparators) + k.clock_row * _ARRAY
     delays = (
-        f"{si(k.clock_base, 's')} + 32 codes · {si(k.clock_level, 's')} + "
-        f"8 ADCs · {si(k.clock_converter, 's')} + 64 rows · {si(k.clock_row, 's')}"
+        f"{si(k.clock_base, 's')} + log₂ (8 ADCs · 31 comparators) · {si(k.clock_stage, 's')} + "
+        f"64 rows · {si(k.clock_row, 's')}"
     )
     steps = vectors // copies
     conversions = steps * _BITS * _SHARED
@@ -100,8 +101,8 @@ def _time(k: Constants, vectors: int, copies: int) -> list[Line]:
         "adder trees": ("64 · 2 · ⌈log₂ 2⌉ · 8/4 weights", steps * 2 * 2),
         "output units": ("64 · 8 columns", steps * _SHARED),
         "global buffer": (
-            f"{k.global_cycles:.4g} · 256 · 1024 bits · 32 leaves",
-            k.global_cycles * vectors * tile_out * leaves,
+            f"{k.global_cycles:.4g} · 256 · 1024 bits · 32 leaves · 6 levels",
+            k.global_cycles * vectors * tile_out * leaves * leaves.bit_length(),
         ),
         "tile buffers": (
             f"{k.tile_cycles:.4g} · 256 · 1024 bits",
@@ -112,8 +113,8 @@ def _time(k: Constants, vectors: int, copies: int) -> list[Line]:
             k.pe_cycles * vectors * tile_in / _ARRAY,
         ),
         "tile buses": (
-            f"{k.tile_bus_cycles:.4g} · 256 · (1024 + 1024) bits / 512",
-            k.tile_bus_cycles * vectors * (tile_in + tile_out) / _TILE,
+            f"{k.tile_bus_cycles:.4g} · 256 · 1024 bits / 512",
+            k.tile_bus_cycles * vectors * tile_out / _TILE,
         ),
         "PE buses": (
             f"{k.pe_bus_cycles:.4g} · 256 · (1024 + 512) bits · 4 / 64",
@@ -133,15 +134,6 @@ def _time(k: Constants, vectors: int, copies: int) -> list[Line]:
 
 def _energy(k: Constants, vectors: int, columns: int, chip: ChipCost) -> list[Line]:
     conversions = vectors * _BITS * 2 * columns
-    shift_add = (
-        k.shift_add_bit_energy * math.log2(_LEVELS)
-        + k.shift_add_input_energy * _BITS
-        + k.shift_add_cell_energy * 4
-    )
-    shift_adds = (
-        f"(5 · {si(k.shift_add_bit_energy, 'J')} + 8 · {si(k.shift_add_input_energy, 'J')} + "
-        f"4 · {si(k.shift_add_cell_energy, 'J')}) · conversions"
-    )
     bits = vectors * (_INPUTS + _OUTPUTS) * _BITS
     wires = ("root wires", "tile wires", "local wires")
     side = math.sqrt(sum(a for name, a in chip.area_m2.items() if name not in wires) / _TILES)
@@ -158,13 +150,20 @@ def _energy(k: Constants, vectors: int, columns: int, chip: ChipCost) -> list[Li
             k.column_energy, "J", "conversions · 8 columns · 64 rows",
             conversions * _SHARED * _ARRAY,
         ),
+        "shift-adders": (
+            k.shift_add_energy, "J", "conversions · (2 · 5 + 8 + 4) bits",
+            conversions * (2 * math.log2(_LEVELS) + _BITS + 4),
+        ),
         "line drivers": (
             k.row_energy, "J", "V · 8 planes · 16 arrays · 8 columns · 64 rows", step_rows,
         ),
         "global buffer": (k.global_buffer_energy, "J", "V · (128 + 128) · 8 bits", bits),
         "tile buffers": (k.tile_buffer_energy, "J", "the same bits: one tile", bits),
         "tile wires": (k.tree_wire_energy, "J/m", f"bits · 8 tiles of {shown}", bits * 8 * side),
-        "local wires": (k.local_wire_energy, "J/m", f"bits · 4 · {shown}", bits * 4 * side),
+        "local wires": (
+            k.local_wire_energy, "J/m", f"V · 128 · 8 bits · 4 · {shown}",
+            vectors * _INPUTS * _BITS * 4 * side,
+        ),
         "leakage": (
             leaking, "W", "17/18 of the tiles · the time without shift",
             17 / 18 * _crossbar_time(k, vectors),
@@ -175,7 +174,6 @@ def _energy(k: Constants, vectors: int, columns: int, chip: ChipCost) -> list[Li
         Line(name, f"{si(one, unit)} · {text}", one * count, "J")
         for name, (one, unit, text, count) in products.items()
     ]
-    found.insert(4, Line("shift-adders", shift_adds, shift_add * conversions, "J"))
     return [*found, Line("energy", "sum", sum(line.value for line in found), "J")]
 
 
@@ -188,8 +186,8 @@ def _leakage(k: Constants, area: Mapping[str, float]) -> float:
     """Return the watts that all tiles leak."""
     return (
         k.wire_leakage * (area["root wires"] + area["tile wires"] + area["local wires"])
-        + k.converter_leakage * (area["comparators"] + area["encoders"])
         + k.logic_leakage * (area["shift-adders"] + area["adder trees"])
+        + k.other_leakage * (area["comparators"] + area["encoders"])
         + k.other_leakage * (area["line drivers"] + area["tile buffers"] + area["global buffer"])
     )
 

@@ -18,7 +18,7 @@ from model.cost import components
 from model.cost.chip import ASSUMED_ACTIVITY, chip_and_layers
 from model.cost.components import ANALOG, GROUPS
 from model.cost.mapping import map_network
-from model.cost.technology import Constants, Node
+from model.cost.technology import GATE_INPUT_AREA, Constants, Node
 
 CONFIG = point(shift="fused")
 NONE = Constants(**{field.name: 0.0 for field in dataclasses.fields(Constants)})
@@ -44,17 +44,19 @@ def test_the_layer_lies_as_stated():
     assert (chip.pe_rows, chip.pe_columns, chip.arrays, chip.array_adcs) == (4, 4, 64, 8)
     assert (chip.grid, chip.leaves, chip.spread) == (1, 1, 1)
     assert (chip.act_bits, chip.weight_cells, chip.code_bits) == (8, 4, 5)
+    assert (chip.comparators, chip.tree_levels) == (8 * 31, 1)
     assert chip.map_bits == 8 * 128 * 256
     assert (layers.positions[0], layers.steps[0]) == (256, 64)
 
 
 @pytest.mark.parametrize(
-    ("tiles", "grid", "leaves", "spread"),
-    [(2, 2, 2, 1.5), (4, 2, 4, 2), (5, 4, 8, 2.5), (16, 4, 16, 4), (17, 8, 32, 4.5)],
+    ("tiles", "grid", "leaves", "levels", "spread"),
+    [(2, 2, 2, 2, 1.5), (4, 2, 4, 3, 2), (5, 4, 8, 4, 2.5), (16, 4, 16, 5, 4), (17, 8, 32, 6, 4.5)],
 )
-def test_floor_plan_of_many_tiles(tiles, grid, leaves, spread):
+def test_floor_plan_of_many_tiles(tiles, grid, leaves, levels, spread):
     chip = dataclasses.replace(made()[0], tiles=tiles)
     assert (chip.grid, chip.leaves, chip.spread) == (grid, leaves, spread)
+    assert chip.tree_levels == levels
 
 
 AREAS = {
@@ -62,11 +64,8 @@ AREAS = {
     "cell_area": ("cells", 64 * 64 * 64),
     # 64 arrays of 8 ADCs of 31 comparators.
     "comparator_area": ("comparators", 512 * 31),
-    # 32 lines of codes and 5 of bits, 16 inputs wide.
-    "encoder_area": ("encoders", 512 * 16 * 37),
-    "shift_add_bit_area": ("shift-adders", 512 * 5),
-    "shift_add_input_area": ("shift-adders", 512 * 8),
-    "shift_add_cell_area": ("shift-adders", 512 * 4),
+    # An adder of 5 bits, a register of 5 + 8, 4 cells.
+    "shift_add_area": ("shift-adders", 512 * 22),
     # Four rows of arrays are joined by three adders.
     "tree_area": ("adder trees", 512 * 3 / 4),
     "line_area": ("line drivers", 64 * 128),
@@ -79,22 +78,27 @@ AREAS = {
 def test_area_of_each_component(constant, expected):
     chip, _ = made()
     name, value = expected
-    assert nonzero(components.areas(chip, constants(**{constant: 1.0}))) == {name: value}
+    k = constants(**{constant: 1.0})
+    # 32 gates of codes and 5 of bits, of 16 inputs, whatever the constants.
+    encoders = 512 * 16 * 37 * GATE_INPUT_AREA
+    assert nonzero(components.areas(chip, k)) == {name: value, "encoders": encoders}
     # At 44 nm all grow fourfold.
     chip = dataclasses.replace(chip, node=Node(44.0, 0.5))
-    assert nonzero(components.areas(chip, constants(**{constant: 1.0}))) == {name: 4 * value}
+    assert nonzero(components.areas(chip, k)) == {name: 4 * value, "encoders": 4 * encoders}
 
 
 def test_area_of_wires():
-    # 9 tiles of 64·128 = 8192 lines, each of 4/8192·1e-6 m²: tiles have sides of 2 mm. The tree
-    # lies over 4×4 leaves, on 3×3 tiles: 1.5·3·3 sides long.
+    # 9 tiles of 64·128 = 8192 lines, which with the encoders of 512 ADCs take 4 mm²: tiles have
+    # sides of 2 mm. The tree lies over 4×4 leaves, three levels a side, on 3×3 tiles: 1.5·3·3 sides
+    # long.
     chip = dataclasses.replace(made()[0], tiles=9)
+    line = (4e-6 - 512 * 16 * 37 * GATE_INPUT_AREA) / 8192
     found = components.areas(
         chip,
-        constants(line_area=4e-6 / 8192, root_area=1e-6, tree_wire_area=1e-6, local_wire_area=1e-9),
+        constants(line_area=line, root_area=1e-6, tree_wire_area=1e-6, local_wire_area=1e-9),
     )
     assert components.tile_length(chip, found) == pytest.approx(2e-3)
-    assert found["root wires"] == pytest.approx(4 * 2e-3 * 1e-6)
+    assert found["root wires"] == pytest.approx(4 * 3 * 2e-3 * 1e-6)
     assert found["tile wires"] == pytest.approx(13.5 * 2e-3 * 1e-6)
     # 9 tiles, 4 arrays of 8 ADCs beside each other, 4 cells a weight.
     assert found["local wires"] == pytest.approx(9 * 4 * 8 * 4 * 2e-3 * 1e-9)
@@ -106,7 +110,7 @@ CYCLES = {
     "tile_cycles": ("tile buffers", 256 * 1024),
     # 128 rows of 8 bits, in words of 64.
     "pe_cycles": ("PE buffers", 256 * 16),
-    "tile_bus_cycles": ("tile buses", 256 * 2048 / 512),
+    "tile_bus_cycles": ("tile buses", 256 * 1024 / 512),
     # A PE sees 128 rows, 1024 bits, and 256 columns, 512 bits; words of 64, past 4 arrays.
     "pe_bus_cycles": ("PE buses", 256 * (1024 + 512) / 64 * 4),
 }
@@ -132,36 +136,40 @@ def test_cycles_of_each_component(constant, expected):
 
 
 def test_cycles_of_a_layer_on_two_tiles_of_three():
-    # 128 to 256: 1024 columns, two tiles beside each other, of 4 leaves for 3 tiles; the other
-    # layer has one.
+    # 128 to 256: 1024 columns, two tiles beside each other, of 4 leaves in 3 levels for 3 tiles;
+    # the other layer has one. Two tiles have 2^(2/3) times the links of one.
     chip, layers = made(conv(128, 256), conv(128, 128, name="other"))
     assert (chip.tiles, chip.leaves, layers.tiles.tolist()) == (3, 4, [2, 1])
     found = components.latencies(
         chip, layers, constants(clock_base=1.0, global_cycles=1.0, tile_cycles=1.0)
     )
-    assert found["global buffer"].tolist() == [256 * 2048 * 2, 256 * 1024 * 4]
+    assert found["global buffer"].tolist() == pytest.approx(
+        [256 * 2048 * 4 * 3 / 4 ** (1 / 3), 256 * 1024 * 4 * 3]
+    )
     # Each tile writes its 512 columns, at the same time.
     assert found["tile buffers"].tolist() == [256 * 1024, 256 * 1024]
 
 
-def test_tiles_below_each_other_write_their_sums_one_after_the_other():
+def test_tiles_below_each_other_write_their_sums_at_the_same_time():
     # 600 rows: two tiles of 512, the same 128 outputs.
     chip, layers = made(conv(600, 128))
     assert (layers.row_tiles[0], layers.column_tiles[0]) == (2, 1)
     found = components.latencies(
         chip, layers, constants(clock_base=1.0, global_cycles=1.0, tile_cycles=1.0)
     )
-    assert found["tile buffers"].tolist() == [2 * 256 * 1024]
-    assert found["global buffer"].tolist() == [256 * 1024 * 2]
+    assert found["tile buffers"].tolist() == [256 * 1024]
+    assert found["global buffer"].tolist() == [256 * 1024 * 2 * 2]
 
 
 def test_clock():
     chip, _ = made()
-    found = chip.period(
-        constants(clock_base=1e-9, clock_level=1e-11, clock_converter=1e-10, clock_row=1e-12)
-    )
-    # 1 ns + 32·10 ps + 8·100 ps + 64·1 ps
-    assert found == pytest.approx(2.184e-9)
+    found = chip.period(constants(clock_base=1e-9, clock_stage=1e-10, clock_row=1e-12))
+    # 1 ns + log₂(8·31)·100 ps + 64·1 ps
+    assert found == pytest.approx(1.8594196e-9)
+    # One comparator needs no tree.
+    single = dataclasses.replace(CONFIG, adc_levels=2, columns_per_adc=64)
+    found = dataclasses.replace(chip, config=single).period(constants(clock_stage=1e-10))
+    assert found == 0
     chip = dataclasses.replace(chip, config=dataclasses.replace(CONFIG, clock_hz=1e8))
     assert chip.period(NONE) == 1e-8
 
@@ -174,16 +182,14 @@ ENERGIES = {
     # Vectors, planes, columns of 2 rows of arrays.
     "comparator_energy": ("comparators", CONVERSIONS * 32),
     "column_energy": ("column multiplexers", CONVERSIONS * 8 * 64),
-    "shift_add_bit_energy": ("shift-adders", CONVERSIONS * 5),
-    "shift_add_input_energy": ("shift-adders", CONVERSIONS * 8),
-    "shift_add_cell_energy": ("shift-adders", CONVERSIONS * 4),
+    "shift_add_energy": ("shift-adders", CONVERSIONS * 22),
     # 2·8 arrays, of 64 rows, 8 columns one after the other.
     "row_energy": ("line drivers", 256 * 8 * 16 * 8 * 64),
     "global_buffer_energy": ("global buffer", 256 * 2048),
     "tile_buffer_energy": ("tile buffers", 256 * 2048),
     # One tile of a side of 3 m; 4 arrays.
     "tree_wire_energy": ("tile wires", 256 * 2048 * 3),
-    "local_wire_energy": ("local wires", 256 * 2048 * 4 * 3),
+    "local_wire_energy": ("local wires", 256 * 1024 * 4 * 3),
 }
 
 
@@ -199,10 +205,10 @@ def test_energy_of_a_conversion_follows_the_activity():
     chip, layers = made()
     half = dataclasses.replace(layers, activity=layers.activity / 2)
     assert layers.activity.tolist() == [ASSUMED_ACTIVITY["gelu"]]
-    for name in ("read_energy", "comparator_energy", "column_energy"):
-        k = constants(activity_exponent=2.0, **{name: 1.0})
+    for name, times in (("read_energy", 4), ("comparator_energy", 2), ("column_energy", 4)):
+        k = constants(**{name: 1.0})
         full = sum(components.energies(chip, layers, 1.0, k).values())
-        assert sum(components.energies(chip, half, 1.0, k).values()) == pytest.approx(full / 4)
+        assert sum(components.energies(chip, half, 1.0, k).values()) == pytest.approx(full / times)
 
 
 def test_stated_energies_are_taken_as_they_are():
@@ -229,7 +235,7 @@ def test_idle_tiles_leak():
     area = dict.fromkeys([name for each in GROUPS["area"].values() for name in each], 0.0)
     area |= {"comparators": 2.0, "encoders": 3.0}
     latency = np.array([1.0, 10.0, 100.0])
-    found = components.leakage(chip, layers, area, latency, constants(converter_leakage=6.0))
+    found = components.leakage(chip, layers, area, latency, constants(other_leakage=6.0))
     # 30 W, of which two thirds are idle.
     assert found.tolist() == pytest.approx([20, 200, 2000])
     assert not components.leakage(chip, layers, area, latency, constants(wire_leakage=1.0)).any()

@@ -153,3 +153,5 @@ def test_design_points_are_what_their_papers_say():
     # 128 columns, one after the other, in a read of 100 ns.
     assert integer.columns_per_adc / integer.clock_hz == pytest.approx(integer.pulse_s)
     assert twofold.adc_levels >= 64 * 3 + 1
+    # 8 ADCs of 16 mW, each 128 conversions in that time.
+    assert integer.adc_energy_j == pytest.approx(16e-3 * integer.pulse_s / (8 * 128))

@@ -92,6 +92,11 @@ class Chip:
         return -(-self.config.array_columns // self.config.columns_per_adc)
 
     @property
+    def comparators(self) -> int:
+        """Comparators of an array."""
+        return self.array_adcs * (self.config.adc_levels - 1)
+
+    @property
     def code_bits(self) -> float:
         """Bits of a code."""
         return math.log2(self.config.adc_levels)
@@ -112,14 +117,19 @@ class Chip:
         """Leaves of the tree as it is switched: the least power of two that is ≥ tiles."""
         return 1 << (self.tiles - 1).bit_length()
 
+    @property
+    def tree_levels(self) -> int:
+        """Levels of the tree as it is switched, root and leaves included."""
+        return (self.tiles - 1).bit_length() + 1
+
     def period(self, constants: Constants) -> float:
         """Return the clock period in s: of the configuration, or the delay of a conversion."""
         if self.config.clock_hz is not None:
             return 1 / self.config.clock_hz
         delay = (
             constants.clock_base
-            + constants.clock_level * self.config.adc_levels
-            + constants.clock_converter * self.array_adcs
+            # A tree of buffers reaches the comparators: a stage doubles what is driven.
+            + constants.clock_stage * math.log2(self.comparators)
             + constants.clock_row * self.config.array_rows
         )
         return delay * self.node.delay

@@ -13,11 +13,12 @@ A leaf. Constants, their units and origin: `model.cost.technology`.
 from __future__ import annotations
 
 import math
+from typing import TypeVar
 
 import numpy as np
 
 from model.cost.chip import ASSUMED_ACTIVITY, Chip, Layers, Values
-from model.cost.technology import Constants
+from model.cost.technology import GATE_INPUT_AREA, Constants
 
 __all__ = ["ANALOG", "GROUPS", "areas", "energies", "latencies", "leakage", "tile_length"]
 
@@ -50,26 +51,28 @@ ANALOG = frozenset({"cells", "comparators", "encoders", "line drivers", "convers
                     "sensed current", "column multiplexers"})  # fmt: skip
 """Components of the analog domain: what stands between a wordline and an ADC's code."""
 
+Count = TypeVar("Count", float, Values)
+
+_RENT = 2 / 3
+"""Rent's exponent: a block of n tiles has n^_RENT times the links of one (Landman and Russo, IEEE
+Trans. Computers C-20(12), 1971). Chosen, not fitted: of ½, ⅔ and 1 it meets most latencies."""
+
 
 def areas(chip: Chip, constants: Constants) -> dict[str, float]:
     """Return the area in m² of each component."""
     config, k = chip.config, constants
     levels, bits = config.adc_levels, chip.code_bits
     adcs = chip.arrays * chip.array_adcs
-    # Thermometer code to binary: a plane of levels + bits lines, each levels/2 inputs wide.
+    # Thermometer code to binary: a plane of levels + bits gates, each of levels/2 inputs.
     plane = levels / 2 * (levels + bits)
     stacked = 1 - 1 / chip.pe_rows
-    per_adc = (
-        k.shift_add_bit_area * bits
-        + k.shift_add_input_area * chip.act_bits
-        + k.shift_add_cell_area * chip.weight_cells
-    )
+    shift_add_bits = _shift_add_bits(chip, chip.act_bits, chip.weight_cells)
     lines = config.array_rows + config.array_columns
     found = {
         "cells": k.cell_area * chip.arrays * config.array_rows * config.array_columns,
         "comparators": k.comparator_area * adcs * (levels - 1),
-        "encoders": k.encoder_area * adcs * plane,
-        "shift-adders": per_adc * adcs,
+        "encoders": GATE_INPUT_AREA * adcs * plane,
+        "shift-adders": k.shift_add_area * adcs * shift_add_bits,
         "adder trees": k.tree_area * adcs * stacked,
         "line drivers": k.line_area * chip.arrays * lines,
         "tile buffers": k.tile_buffer_area * chip.tiles * chip.tile_side,
@@ -79,7 +82,8 @@ def areas(chip: Chip, constants: Constants) -> dict[str, float]:
     side = tile_length(chip, found)
     pitch = chip.node.shrink
     wires = {
-        "root wires": k.root_area * side * chip.grid,
+        # Along a side, a bus for each level of the tree over that side.
+        "root wires": k.root_area * side * chip.grid * (1 + math.log2(chip.grid)),
         # An H-tree over n×n leaves a unit apart is 1.5·n·(n − 1) long; here n leaves lie on fewer
         # tiles a side.
         "tile wires": k.tree_wire_area * side * 1.5 * chip.spread * (chip.grid - 1),
@@ -105,19 +109,19 @@ def latencies(chip: Chip, layers: Layers, constants: Constants) -> dict[str, Val
     weights = layers.steps * np.maximum(1, config.columns_per_adc / layers.weight_cells)
     depth = np.ceil(np.log2(layers.row_arrays))
     outputs = vectors * layers.outputs * layers.act_bits
-    tile = _bits(layers, chip.tile_side)
     pe = _bits(layers, chip.pe_side)
     # A buffer's word is as wide as an array, also where a layer is narrower.
     whole = layers.whole_arrays(config)
-    tile_filled, pe_filled = _bits(whole, chip.tile_side), _bits(whole, chip.pe_side)
+    written, read = _bits(whole, chip.tile_side)[1], _bits(whole, chip.pe_side)[0]
     down, along = chip.pe_rows / config.array_rows, chip.pe_columns / config.array_columns
     cycles = {
-        # Outputs return leaf by leaf; tiles beside each other hold different ones.
-        "global buffer": k.global_cycles * outputs * chip.leaves / layers.column_tiles,
-        # Tiles below each other hold parts of the same sums, and follow each other.
-        "tile buffers": k.tile_cycles * vectors * tile_filled[1] * layers.row_tiles,
-        "PE buffers": k.pe_cycles * vectors * pe_filled[0] / config.array_rows,
-        "tile buses": k.tile_bus_cycles * vectors * sum(tile) / chip.tile_side,
+        # Outputs return leaf by leaf, through all levels, over the links of a layer's tiles.
+        "global buffer": k.global_cycles * outputs * chip.leaves * chip.tree_levels
+        / layers.column_tiles**_RENT,
+        # Tiles work at the same time.
+        "tile buffers": k.tile_cycles * vectors * written,
+        "PE buffers": k.pe_cycles * vectors * read / config.array_rows,
+        "tile buses": k.tile_bus_cycles * vectors * written / chip.tile_side,
         "PE buses": k.pe_bus_cycles * vectors * (pe[0] * down + pe[1] * along),
         "conversions": conversions,
         "bit shift-adds": conversions,
@@ -125,9 +129,17 @@ def latencies(chip: Chip, layers: Layers, constants: Constants) -> dict[str, Val
         # Two cycles a level for each of an ADC's weights, after the last bit plane.
         "adder trees": 2 * depth * weights,
         "output units": layers.steps * config.columns_per_adc,
-    }
+    }  # fmt: skip
     period = chip.period(constants)
     return {name: value * period for name, value in cycles.items()}
+
+
+def _shift_add_bits(chip: Chip, act_bits: Count, weight_cells: Count) -> Count:
+    """Return the bits of an ADC's shift-adders: a number, or one for each layer.
+
+    An adder of a code's bits into a register that the planes widen, and a bit a cell of a weight.
+    """
+    return 2 * chip.code_bits + act_bits + weight_cells
 
 
 def _bits(layers: Layers, side: int) -> tuple[Values, Values]:
@@ -152,24 +164,22 @@ def energies(chip: Chip, layers: Layers, side: float, constants: Constants) -> d
     planes = layers.positions * layers.act_bits
     placed = layers.arrays / (layers.row_arrays * layers.column_arrays)
     conversions = planes * layers.row_arrays * layers.columns * placed
-    shift_add = (
-        k.shift_add_bit_energy * chip.code_bits
-        + k.shift_add_input_energy * layers.act_bits
-        + k.shift_add_cell_energy * layers.weight_cells
-    )
+    shift_add_bits = _shift_add_bits(chip, layers.act_bits, layers.weight_cells)
     array_steps = planes * layers.arrays * config.columns_per_adc
     bits_in, bits_out = layers.rows * layers.act_bits, layers.outputs * layers.act_bits
     bits = layers.positions * (bits_in + bits_out)
+    past_arrays = layers.positions * bits_in * layers.column_tiles * chip.pe_columns
     tile_bits = layers.positions * (bits_in * layers.column_tiles + bits_out * layers.row_tiles)
     values = {
-        "shift-adders": shift_add * conversions,
+        "shift-adders": k.shift_add_energy * conversions * shift_add_bits,
         "line drivers": k.row_energy * array_steps * config.array_rows,
         "global buffer": k.global_buffer_energy * bits,
         "tile buffers": k.tile_buffer_energy * tile_bits,
     }
     wires = {
         "tile wires": k.tree_wire_energy * bits * chip.grid * side,
-        "local wires": k.local_wire_energy * tile_bits * chip.pe_columns * side,
+        # Inputs pass all columns of arrays; outputs leave a PE at its edge.
+        "local wires": k.local_wire_energy * past_arrays * side,
     }
     return {
         **_sensing(chip, layers, conversions, constants),
@@ -187,14 +197,15 @@ def _sensing(
     includes the multiplexer, and does not follow the bits.
     """
     config, k = chip.config, constants
-    drive = (layers.activity / ASSUMED_ACTIVITY["gelu"]) ** k.activity_exponent
-    scale = drive * chip.node.sense_energy
+    # Comparators switch up to a column's sum; its current dissipates as the square.
+    switched = layers.activity / ASSUMED_ACTIVITY["gelu"] * chip.node.sense_energy
+    squared = switched * layers.activity / ASSUMED_ACTIVITY["gelu"]
     reads = conversions * layers.rows / layers.row_arrays
     shared = config.columns_per_adc * config.array_rows
     found = {
-        "sensed current": k.read_energy * reads * layers.cell * scale,
-        "comparators": k.comparator_energy * conversions * config.adc_levels * scale,
-        "column multiplexers": k.column_energy * conversions * shared * scale,
+        "sensed current": k.read_energy * reads * layers.cell * squared,
+        "comparators": k.comparator_energy * conversions * config.adc_levels * switched,
+        "column multiplexers": k.column_energy * conversions * shared * squared,
     }
     if config.cell_energy_j is not None:
         found["sensed current"] = reads * layers.cell * layers.activity
@@ -228,7 +239,7 @@ def leakage(
     k = constants
     density = {
         "interconnect": k.wire_leakage,
-        "adc": k.converter_leakage,
+        "adc": k.other_leakage,
         "accumulation": k.logic_leakage,
         "other": k.other_leakage,
     }

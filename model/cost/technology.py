@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """CMOS nodes, and the constants of the chip's components at the one that they were fitted at.
 
-A constant holds at `REFERENCE_NM`; what it does at other nodes follows from four rules, each with
-a scale of its own (`Node`). Supply voltages: the nominal ones of the predictive technology models
-(PTM, Zhao and Cao, IEEE TED 53(11), 2006; ptm.asu.edu), between nodes by interpolation over the
-logarithm of the node. A leaf.
+A constant holds at `REFERENCE_NM`; what it does at other nodes follows from rules, each with a
+scale of its own (`Node`). Supply voltages: the nominal ones of the predictive technology models,
+planar down to 22 nm (PTM, Zhao and Cao, IEEE TED 53(11), 2006; ptm.asu.edu) and FinFETs below
+(PTM-MG, Sinha et al., DAC 2012); between nodes by interpolation over the logarithm of the node. A
+leaf.
 """
 
 from __future__ import annotations
@@ -16,13 +17,27 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-__all__ = ["CONSTANTS_FILE", "REFERENCE_NM", "SUPPLY_V", "Constants", "Node", "load_constants"]
+__all__ = [
+    "CONSTANTS_FILE",
+    "GATE_INPUT_AREA",
+    "REFERENCE_NM",
+    "SUPPLY_V",
+    "Constants",
+    "Node",
+    "load_constants",
+]
 
 REFERENCE_NM = 22.0
 """Node at which constants are given."""
 
-SUPPLY_V = {130.0: 1.3, 90.0: 1.2, 65.0: 1.1, 45.0: 1.0, 32.0: 0.9, 22.0: 0.8, 16.0: 0.7}
-"""Nominal supply in volt by node in nm, PTM; outside of these, the nearest."""
+SUPPLY_V = {
+    130.0: 1.3, 90.0: 1.2, 65.0: 1.1, 45.0: 1.0, 32.0: 0.9, 22.0: 0.8,
+    14.0: 0.8, 10.0: 0.75, 7.0: 0.7,
+}  # fmt: skip
+"""Nominal supply in volt by node in nm, PTM and PTM-MG; outside of these, the nearest."""
+
+GATE_INPUT_AREA = 0.19e-6 * 1.4e-6 * (22 / 45) ** 2
+"""One input of a gate in m² at 22 nm: a site of the Nangate 45 nm Open Cell Library, 131 F²."""
 
 CONSTANTS_FILE = Path(__file__).parent / "constants.toml"
 
@@ -40,46 +55,38 @@ class Constants:
     """
 
     clock_base: float = _constant("s", "delay of a conversion, apart from the following")
-    clock_level: float = _constant("s", "delay a code of the ADC: the encoder's fan-in")
-    clock_converter: float = _constant("s", "delay an ADC of an array: load of the multiplexer")
+    clock_stage: float = _constant("s", "delay a doubling of an array's comparators")
     clock_row: float = _constant("s", "delay a row of an array: load of the bitline")
     delay_exponent: float = _constant("1", "of the node, in delays")
     cell_area: float = _constant("m^2", "one cell with its access transistor")
     comparator_area: float = _constant("m^2", "one comparator of an ADC, of levels − 1")
-    encoder_area: float = _constant("m^2", "one crossing in the plane that encodes the codes")
-    shift_add_bit_area: float = _constant("m^2", "an ADC's shift-adders: a bit of its codes")
-    shift_add_input_area: float = _constant("m^2", "an ADC's shift-adders: a bit of activations")
-    shift_add_cell_area: float = _constant("m^2", "an ADC's shift-adders: a cell of a weight")
+    shift_add_area: float = _constant("m^2", "one bit of an ADC's shift-adders")
     tree_area: float = _constant("m^2", "an ADC's share of adder trees over many rows of arrays")
     line_area: float = _constant("m^2", "drivers and switches of one row or column of an array")
     tile_buffer_area: float = _constant("m^2", "buffers of a tile: one row of cells")
     global_buffer_area: float = _constant("m^2", "one bit of the largest map")
-    root_area: float = _constant("m", "width of the wires along a side of the tree of tiles")
+    root_area: float = _constant("m", "width of a level's wires along a side of the tree of tiles")
     tree_wire_area: float = _constant("m", "width of the wires of the tree of tiles")
     local_wire_area: float = _constant("m", "width of a wire in a tile")
     global_cycles: float = _constant(
-        "1", "cycles an output's bit and leaf of the tree: global buffer"
+        "1", "cycles an output's bit, leaf and level of the tree: global buffer"
     )
     tile_cycles: float = _constant("1", "cycles an output's bit: output buffer of a tile")
     pe_cycles: float = _constant("1", "cycles a bit of each row of an array: input buffer of a PE")
-    tile_bus_cycles: float = _constant("1", "cycles a bit over a bus as wide as a tile")
+    tile_bus_cycles: float = _constant("1", "cycles an output's bit over a bus as wide as a tile")
     pe_bus_cycles: float = _constant("1", "cycles a bit over an array's bus, past each array")
     read_energy: float = _constant("J", "sensed current of a driven row, mean cell, one read")
     comparator_energy: float = _constant("J", "one code of an ADC, a conversion")
     column_energy: float = _constant("J", "one cell of the columns that share an ADC, a conversion")
-    activity_exponent: float = _constant("1", "of the activity, in the energy of a conversion")
-    shift_add_bit_energy: float = _constant("J", "a bit of the ADC's codes, a conversion")
-    shift_add_input_energy: float = _constant("J", "a bit of the activations, a conversion")
-    shift_add_cell_energy: float = _constant("J", "a cell of a weight, a conversion")
+    shift_add_energy: float = _constant("J", "one bit of an ADC's shift-adders, a conversion")
     row_energy: float = _constant("J", "one row of an array, switched for one column step")
     global_buffer_energy: float = _constant("J", "a bit of a map, read or written")
     tile_buffer_energy: float = _constant("J", "a bit that enters or leaves a tile")
     tree_wire_energy: float = _constant("J/m", "a bit over the tree of tiles")
-    local_wire_energy: float = _constant("J/m", "a bit inside a tile")
+    local_wire_energy: float = _constant("J/m", "a bit of a vector past the arrays of a PE")
     logic_leakage: float = _constant("W/m^2", "accumulation")
-    converter_leakage: float = _constant("W/m^2", "ADCs")
     wire_leakage: float = _constant("W/m^2", "repeaters of the interconnect")
-    other_leakage: float = _constant("W/m^2", "drivers and buffers")
+    other_leakage: float = _constant("W/m^2", "ADCs, drivers and buffers")
 
 
 @dataclasses.dataclass(frozen=True)
