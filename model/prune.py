@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Crossbar-aligned pruning: whole pages of a crossbar become 0 while a network trains on.
+
+A page, what one crossbar holds, is ``rows`` × ``columns`` cells; a factor δ is trained with it. At
+intervals pages are ranked over all layers, and those below the threshold count nothing until the
+next ranking. Their δ begins anew from 0 and still gets its gradient, so a page may return. After
+the last ranking masks and δ stay, and the weights train on.
+
+The source ranks |δ|, of networks that train from the start. Here δ begins as 1 in a trained
+network, all alike, so |δ| is weighed by how much the loss answers to it: |δ|·√E[(∂L/∂δ)²].
+
+Sources: S. Huai et al., "Crossbar-Aligned & Integer-Only Neural Network Compression for Efficient
+In-Memory Acceleration", DATE 2023, Algorithm 1; P. Molchanov et al., "Importance Estimation for
+Neural Network Pruning", CVPR 2019.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.utils import parametrize
+
+from hw.params import ParameterError, check_integer
+from model.quant_layers import QuantConv
+
+__all__ = ["AlignedPruning", "Pages"]
+
+RANKINGS = 10
+"""At equal intervals; the share of pages that is asked for is reached at the fifth."""
+PACE = 10.0
+"""How much faster than a weight δ moves: Adam's steps do not depend on a gradient's size."""
+MEMORY = 0.02
+"""Share that a step's gradient has in the mean of squares."""
+
+
+class Pages(nn.Module):
+    """Scale each page of a layer's weights by its δ, or by 0.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of the weights, [O, I, k, k]: rows of a crossbar are ordered (ky, kx, channel).
+    rows, outputs : int
+        Of a page; the last ones may be smaller.
+    kernels : bool
+        Whether a page has all rows instead: a kernel group.
+    """
+
+    kept: torch.Tensor
+    answer: torch.Tensor
+    ranked: torch.Tensor
+
+    def __init__(
+        self, shape: tuple[int, ...], rows: int, outputs: int, *, kernels: bool = False
+    ) -> None:
+        super().__init__()
+        self.shape, self.outputs, self.kernels = shape, outputs, kernels
+        self.rows = math.prod(shape[1:]) if kernels else rows
+        self.tiles = -(-math.prod(shape[1:]) // self.rows)
+        self.groups = -(-shape[0] // outputs)
+        # Of one dimension, so that no optimiser decays it.
+        self.scale = nn.Parameter(torch.full((self.tiles * self.groups,), 1.0 / PACE))
+        self.register_buffer("kept", torch.ones(self.tiles * self.groups, dtype=torch.bool))
+        self.register_buffer("answer", torch.zeros(self.tiles * self.groups))
+        self.register_buffer("ranked", torch.zeros((), dtype=torch.int32))
+
+    @property
+    def final(self) -> bool:
+        """Whether the last ranking is over."""
+        return int(self.ranked) == RANKINGS
+
+    @property
+    def delta(self) -> torch.Tensor:
+        """δ of each page, [tiles · groups]."""
+        return PACE * (self.scale.detach() if self.final else self.scale)
+
+    @property
+    def importance(self) -> torch.Tensor:
+        """Of each page: [tiles, groups]."""
+        return (self.delta.detach().abs() * self.answer.sqrt()).view(self.tiles, self.groups)
+
+    def forward(self, weight: torch.Tensor) -> torch.Tensor:
+        """Scale the weights [O, I, k, k]."""
+        delta = self.delta
+        # What is masked counts 0, and its gradient is that of a δ of 0.
+        factor = delta + torch.where(self.kept, 0.0, -delta.detach())
+        if factor.requires_grad:
+            factor.register_hook(self._watch)
+        return weight * self._spread(factor)
+
+    def _watch(self, gradient: torch.Tensor) -> None:
+        # A page that is 0 before it comes here has no gradient: nothing is lost with it.
+        self.answer.lerp_(gradient.square(), MEMORY).mul_(gradient != 0)
+
+    def _spread(self, factor: torch.Tensor) -> torch.Tensor:
+        """Return each weight's factor."""
+        outputs, inputs, *window = self.shape
+        spread = factor.view(self.tiles, self.groups).repeat_interleave(self.rows, 0)
+        spread = spread.repeat_interleave(self.outputs, 1)
+        spread = spread[: math.prod(self.shape[1:]), :outputs]
+        return spread.T.reshape(outputs, *window, inputs).movedim(-1, 1)
+
+    @torch.no_grad()
+    def mask(self, kept: torch.Tensor) -> None:
+        """Let only some pages count from now on, bool [tiles, groups]; δ of others becomes 0."""
+        self.kept.copy_(kept.flatten())
+        self.scale.mul_(self.kept)
+        self.ranked.add_(1)
+
+
+class AlignedPruning:
+    """Pages of crossbars that are not needed become 0, in a run for integers.
+
+    Parameters
+    ----------
+    sparsity : float
+        Share of the pages of all layers but the first and the head, 0 up to less than 1. Of each
+        tile of rows one page stays.
+    penalty : float
+        λ, of Σ|δ|.
+    rows, columns : int
+        Of a crossbar, cells.
+    kernels : bool
+        Whether what is pruned are all pages of the same outputs together: kernel groups.
+    begin, end : float
+        Shares of the run between which pages are ranked.
+
+    Raises
+    ------
+    ParameterError
+        If a number is out of its range.
+    """
+
+    def __init__(
+        self, sparsity: float, *, penalty: float = 0.001, rows: int = 64, columns: int = 64,
+        kernels: bool = False, begin: float = 0.0, end: float = 0.6,
+    ) -> None:  # fmt: skip
+        if not 0 <= sparsity < 1:  # false for NaN, too
+            raise ParameterError(f"sparsity must be at least 0 and below 1, not {sparsity:g}")
+        if not 0 <= penalty < math.inf:
+            raise ParameterError(f"penalty must be a number of at least 0, not {penalty:g}")
+        if not 0 <= begin < end <= 1:
+            raise ParameterError(
+                f"begin and end must be shares of the run in their order, not {begin:g} and {end:g}"
+            )
+        check_integer("rows", rows, 1, 4096)
+        check_integer("columns", columns, 1, 4096)
+        self.sparsity, self.strength, self.rows, self.columns = sparsity, penalty, rows, columns
+        self.kernels, self.begin, self.end = kernels, begin, end
+
+    def attach(self, network: nn.Module) -> None:
+        """Parametrise the weights of all convolutions but the first.
+
+        Raises
+        ------
+        ParameterError
+            If so many pages cannot go without emptying a layer.
+        """
+        layers = list(_convolutions(network))
+        made = [self._pages(conv) for _, conv in layers]
+        self._check(dict(zip((name for name, _ in layers), made, strict=True)))
+        for (_, conv), pages in zip(layers, made, strict=True):
+            parametrize.register_parametrization(conv, "weight", pages.to(conv.weight.device))
+
+    def _pages(self, conv: QuantConv) -> Pages:
+        shape = tuple(conv.weight.shape)
+        cells = -(-conv.weight_bits // conv.array.cell_bits)
+        if cells > self.columns:
+            raise ParameterError(
+                f"columns must be at least the {cells} cells of a weight, not {self.columns}"
+            )
+        return Pages(shape, self.rows, self.columns // cells, kernels=self.kernels)
+
+    def _check(self, layers: dict[str, Pages]) -> None:
+        total = sum(pages.kept.numel() for pages in layers.values())
+        stay = sum(pages.tiles for pages in layers.values())
+        if self._count(total, self.sparsity) > total - stay:
+            name = min(layers, key=lambda name: layers[name].groups)
+            pages = layers[name]
+            most = math.floor(1000 * (total - stay) / total) / 1000
+            raise ParameterError(
+                f"sparsity must be at most {most:g}, not {self.sparsity:g}: more would empty "
+                f"{name}, which has {pages.tiles}x{pages.groups} pages"
+            )
+
+    @staticmethod
+    def _count(total: int, share: float) -> int:
+        return math.floor(total * share + 0.5)
+
+    def penalty(self, network: nn.Module) -> torch.Tensor:
+        """Return λ·Σ|δ|, of δ that still moves."""
+        moving = [pages for pages in self._all(network) if not pages.final]
+        found = [pages.delta.abs().sum() for pages in moving]
+        zero = torch.zeros((), device=next(network.parameters()).device)
+        return self.strength * torch.stack([zero, *found]).sum()
+
+    def advance(self, network: nn.Module, progress: float) -> None:
+        """Rank all pages, if it is time to; before every step, progress 0…1."""
+        share = (progress - self.begin) / (self.end - self.begin)
+        due = min(RANKINGS, math.floor(RANKINGS * share + 1e-9))
+        layers = list(self._all(network))
+        # More than one may be due in a run of few steps: only the last counts.
+        while layers and int(layers[0].ranked) < due:
+            self._rank(layers)
+
+    def _rank(self, layers: list[Pages]) -> None:
+        """Mask the least important pages of all layers; one of each tile of rows stays."""
+        number = int(layers[0].ranked) + 1
+        share = self.sparsity * min(1.0, 2 * number / RANKINGS)
+        found = []
+        for pages in layers:
+            importance = pages.importance
+            best = importance.argmax(1, keepdim=True)
+            found.append(importance.scatter(1, best, math.inf))
+        count = self._count(sum(each.numel() for each in found), share)
+        gone = torch.cat([each.flatten() for each in found]).argsort(stable=True)[:count]
+        kept = torch.ones(sum(each.numel() for each in found), dtype=torch.bool)
+        kept[gone.cpu()] = False
+        parts = kept.split([each.numel() for each in found])
+        for pages, part, each in zip(layers, parts, found, strict=True):
+            pages.mask(part.view_as(each))
+
+    def settle(self, network: nn.Module) -> None:
+        """Fold masks and δ into plain weights."""
+        self.advance(network, 1.0)
+        for _, conv in _convolutions(network):
+            if parametrize.is_parametrized(conv, "weight"):
+                parametrize.remove_parametrizations(conv, "weight")
+
+    def _all(self, network: nn.Module) -> Iterator[Pages]:
+        """Yield this pruning's pages: kernel groups and crossbars may be pruned in one run."""
+        for _, conv in _convolutions(network):
+            if parametrize.is_parametrized(conv, "weight"):
+                parts: Any = conv.parametrizations
+                for part in parts.weight:
+                    if isinstance(part, Pages) and part.kernels == self.kernels:
+                        yield part
+
+
+def _convolutions(network: Any) -> Iterator[tuple[str, QuantConv]]:
+    """Yield name and module of all convolutions but the one that takes pixels."""
+    for name, module in network.named_modules():
+        if isinstance(module, QuantConv) and module.source is not network.pixels:
+            yield name, module
