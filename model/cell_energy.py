@@ -24,7 +24,7 @@ from model.intnet import Crossbar, IntNet
 
 __all__ = [
     "ADC_PJ", "CELL_BITS", "CELL_PJ", "Encoding", "LayerEnergy", "Skip", "best_zero_point",
-    "network_energy", "pair_counts", "weight_energy",
+    "driven_weights", "network_energy", "pair_counts", "weight_energy",
 ]  # fmt: skip
 
 CELL_BITS = 2
@@ -206,7 +206,10 @@ def network_energy(
         if skip == "masked":
             read = layer.weights != layer.zero_point
         elif skip == "rows":
-            read = _driven(net, layer, number, columns)
+            outputs = max(1, columns // -(-layer.weight_bits // CELL_BITS))
+            read = driven_weights(
+                layer.weights, layer.zero_point, layer=number, rows=net.array_rows, outputs=outputs
+            )
         places = layer.weights.astype(np.int64)
         if encoding != "offset":
             half = 1 << layer.weight_bits - 1
@@ -227,17 +230,18 @@ def network_energy(
     return tuple(found)
 
 
-def _driven(net: IntNet, layer: Crossbar, number: int, columns: int) -> npt.NDArray[np.bool_]:
-    """Return which weights lie in rows that are driven for their page."""
-    outputs = max(1, columns // -(-layer.weight_bits // CELL_BITS))
-    driven = np.ones(layer.weights.shape, np.bool_)
-    masks = row_masks(
-        layer.weights, layer.zero_point, layer=number, rows=net.array_rows, outputs=outputs
-    )
+def driven_weights(
+    weights: npt.NDArray[np.uint8], zero_point: int, *, layer: int, rows: int, outputs: int
+) -> npt.NDArray[np.bool_]:
+    """Return which weights lie in rows that are driven for their page: bool [rows, outputs].
+
+    Parameters as for `hw.row_masks.row_masks`.
+    """
+    driven = np.ones(weights.shape, np.bool_)
+    masks = row_masks(weights, zero_point, layer=layer, rows=rows, outputs=outputs)
     for tile, groups in enumerate(masks):
         for group, mask in enumerate(groups):
             if mask is not None:
-                rows = slice(tile * net.array_rows, (tile + 1) * net.array_rows)
-                page = driven[rows, group * outputs : (group + 1) * outputs]
+                page = driven[tile * rows :, group * outputs : (group + 1) * outputs][:rows]
                 page &= mask.kept()[:, None]
     return driven

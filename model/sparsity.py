@@ -275,9 +275,9 @@ def _crossbars(network: QuantNetwork) -> list[Any]:
 def _mask_of(layer: nn.Module) -> _Mask | None:
     if not parametrize.is_parametrized(layer, "weight"):
         return None
-    found: Any = layer.parametrizations
-    mask: _Mask = found.weight[0]
-    return mask
+    parts: Any = layer.parametrizations
+    # Other compressions may have theirs on the same weights.
+    return next((part for part in parts.weight if isinstance(part, _Mask)), None)
 
 
 def _masked(network: nn.Module) -> Iterator[tuple[Any, _Mask]]:
