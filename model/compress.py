@@ -41,7 +41,7 @@ PROGRAM = "python -m model.compress"
 REPORT = "report.json"
 METHODS = ("aligned", "twofold", "joint")
 GRANULARITIES = ("row", "weight")
-DEFAULTS: dict[str, Any] = {"rate": 0.002, "matrix_rate": 0.004, "distil": 0.9, "freeze": 0.7}
+DEFAULTS: dict[str, Any] = {"rate": 0.004, "matrix_rate": 0.008, "distil": 0.9, "freeze": 0.7}
 """Where the recipe differs from `model.qat`'s: what is pruned has to be learnt anew."""
 TAKEN = ("model", *qat.TAKEN)
 
@@ -110,7 +110,7 @@ class Compress:
     def make(self) -> Compression:
         """Return what compresses."""
         if self.method == "aligned":
-            return Several(self._pruning(self.sparsity, 0.6))
+            return Several(self._pruning(self.sparsity, 0.4))
         # Joint: of the share of weights that pages leave, so much that the sum is right.
         within = 1 - (1 - self.sparsity) / (1 - self.page_sparsity)
         # Pages have gone when the masks of their weights come.

@@ -26,12 +26,13 @@ from torch.nn.utils import parametrize
 
 from hw.params import ParameterError, check_integer
 from model.quant_layers import QuantConv
+from model.quant_network import QuantCrossbar
 
 __all__ = ["AlignedPruning", "Pages"]
 
 RANKINGS = 10
 """At equal intervals; the share of pages that is asked for is reached at the fifth."""
-PACE = 10.0
+PACE = 2.0
 """How much faster than a weight δ moves: Adam's steps do not depend on a gradient's size."""
 MEMORY = 0.02
 """Share that a step's gradient has in the mean of squares."""
@@ -48,6 +49,8 @@ class Pages(nn.Module):
         Of a page; the last ones may be smaller.
     kernels : bool
         Whether a page has all rows instead: a kernel group.
+    carried : bool
+        Whether a skip joins the outputs: they say something even if no page of theirs does.
     """
 
     kept: torch.Tensor
@@ -55,10 +58,11 @@ class Pages(nn.Module):
     ranked: torch.Tensor
 
     def __init__(
-        self, shape: tuple[int, ...], rows: int, outputs: int, *, kernels: bool = False
-    ) -> None:
+        self, shape: tuple[int, ...], rows: int, outputs: int, *, kernels: bool = False,
+        carried: bool = True,
+    ) -> None:  # fmt: skip
         super().__init__()
-        self.shape, self.outputs, self.kernels = shape, outputs, kernels
+        self.shape, self.outputs, self.kernels, self.carried = shape, outputs, kernels, carried
         self.rows = math.prod(shape[1:]) if kernels else rows
         self.tiles = -(-math.prod(shape[1:]) // self.rows)
         self.groups = -(-shape[0] // outputs)
@@ -82,6 +86,12 @@ class Pages(nn.Module):
     def importance(self) -> torch.Tensor:
         """Of each page: [tiles, groups]."""
         return (self.delta.detach().abs() * self.answer.sqrt()).view(self.tiles, self.groups)
+
+    @property
+    def silent(self) -> torch.Tensor:
+        """Which outputs have no page left: bool [O]."""
+        groups = ~self.kept.view(self.tiles, self.groups).any(0)
+        return groups.repeat_interleave(self.outputs)[: self.shape[0]]
 
     def forward(self, weight: torch.Tensor) -> torch.Tensor:
         """Scale the weights [O, I, k, k]."""
@@ -137,7 +147,7 @@ class AlignedPruning:
 
     def __init__(
         self, sparsity: float, *, penalty: float = 0.001, rows: int = 64, columns: int = 64,
-        kernels: bool = False, begin: float = 0.0, end: float = 0.6,
+        kernels: bool = False, begin: float = 0.0, end: float = 0.4,
     ) -> None:  # fmt: skip
         if not 0 <= sparsity < 1:  # false for NaN, too
             raise ParameterError(f"sparsity must be at least 0 and below 1, not {sparsity:g}")
@@ -161,19 +171,24 @@ class AlignedPruning:
             If so many pages cannot go without emptying a layer.
         """
         layers = list(_convolutions(network))
-        made = [self._pages(conv) for _, conv in layers]
+        carried = [
+            layer.conv
+            for layer in _crossbars(network)
+            if layer.step.add or layer.step.add_before_table
+        ]
+        made = [self._pages(conv, any(conv is each for each in carried)) for _, conv in layers]
         self._check(dict(zip((name for name, _ in layers), made, strict=True)))
         for (_, conv), pages in zip(layers, made, strict=True):
             parametrize.register_parametrization(conv, "weight", pages.to(conv.weight.device))
 
-    def _pages(self, conv: QuantConv) -> Pages:
+    def _pages(self, conv: QuantConv, carried: bool) -> Pages:
         shape = tuple(conv.weight.shape)
         cells = -(-conv.weight_bits // conv.array.cell_bits)
         if cells > self.columns:
             raise ParameterError(
                 f"columns must be at least the {cells} cells of a weight, not {self.columns}"
             )
-        return Pages(shape, self.rows, self.columns // cells, kernels=self.kernels)
+        return Pages(shape, self.rows, self.columns // cells, kernels=self.kernels, carried=carried)
 
     def _check(self, layers: dict[str, Pages]) -> None:
         total = sum(pages.kept.numel() for pages in layers.values())
@@ -199,22 +214,36 @@ class AlignedPruning:
         return self.strength * torch.stack([zero, *found]).sum()
 
     def advance(self, network: nn.Module, progress: float) -> None:
-        """Rank all pages, if it is time to; before every step, progress 0…1."""
+        """Rank all pages, if it is time to; before every step, progress 0…1.
+
+        Outputs without a page are constants; their variance, which would fall to 0 and make a gain
+        of their rounding errors, is set to 1.
+        """
         share = (progress - self.begin) / (self.end - self.begin)
         due = min(RANKINGS, math.floor(RANKINGS * share + 1e-9))
         layers = list(self._all(network))
         # More than one may be due in a run of few steps: only the last counts.
         while layers and int(layers[0].ranked) < due:
             self._rank(layers)
+        for layer in _crossbars(network):
+            if layer.norm:
+                for pages in self._of(layer.conv):
+                    layer.norm.norm.running_var.masked_fill_(pages.silent, 1.0)
 
     def _rank(self, layers: list[Pages]) -> None:
         """Mask the least important pages of all layers; one of each tile of rows stays."""
         number = int(layers[0].ranked) + 1
         share = self.sparsity * min(1.0, 2 * number / RANKINGS)
         found = []
+        highest = max(float(pages.importance.max()) for pages in layers)
         for pages in layers:
             importance = pages.importance
             best = importance.argmax(1, keepdim=True)
+            if not (pages.carried or pages.kernels):
+                # To silence an output is the last thing to do.
+                most = importance.argmax(0, keepdim=True)
+                last = importance.gather(0, most) + highest
+                importance = importance.scatter(0, most, last)
             found.append(importance.scatter(1, best, math.inf))
         count = self._count(sum(each.numel() for each in found), share)
         gone = torch.cat([each.flatten() for each in found]).argsort(stable=True)[:count]
@@ -234,11 +263,20 @@ class AlignedPruning:
     def _all(self, network: nn.Module) -> Iterator[Pages]:
         """Yield this pruning's pages: kernel groups and crossbars may be pruned in one run."""
         for _, conv in _convolutions(network):
-            if parametrize.is_parametrized(conv, "weight"):
-                parts: Any = conv.parametrizations
-                for part in parts.weight:
-                    if isinstance(part, Pages) and part.kernels == self.kernels:
-                        yield part
+            yield from self._of(conv)
+
+    def _of(self, conv: Any) -> Iterator[Pages]:
+        if parametrize.is_parametrized(conv, "weight"):
+            for part in conv.parametrizations.weight:
+                if isinstance(part, Pages) and part.kernels == self.kernels:
+                    yield part
+
+
+def _crossbars(network: Any) -> Iterator[QuantCrossbar]:
+    """Yield the crossbar layers of stem and body."""
+    for layer in network.layers():
+        if isinstance(layer, QuantCrossbar):
+            yield layer
 
 
 def _convolutions(network: Any) -> Iterator[tuple[str, QuantConv]]:
