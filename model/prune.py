@@ -87,12 +87,6 @@ class Pages(nn.Module):
         """Of each page: [tiles, groups]."""
         return (self.delta.detach().abs() * self.answer.sqrt()).view(self.tiles, self.groups)
 
-    @property
-    def silent(self) -> torch.Tensor:
-        """Which outputs have no page left: bool [O]."""
-        groups = ~self.kept.view(self.tiles, self.groups).any(0)
-        return groups.repeat_interleave(self.outputs)[: self.shape[0]]
-
     def forward(self, weight: torch.Tensor) -> torch.Tensor:
         """Scale the weights [O, I, k, k]."""
         delta = self.delta
@@ -214,21 +208,13 @@ class AlignedPruning:
         return self.strength * torch.stack([zero, *found]).sum()
 
     def advance(self, network: nn.Module, progress: float) -> None:
-        """Rank all pages, if it is time to; before every step, progress 0…1.
-
-        Outputs without a page are constants; their variance, which would fall to 0 and make a gain
-        of their rounding errors, is set to 1.
-        """
+        """Rank all pages, if it is time to; before every step, progress 0…1."""
         share = (progress - self.begin) / (self.end - self.begin)
         due = min(RANKINGS, math.floor(RANKINGS * share + 1e-9))
         layers = list(self._all(network))
         # More than one may be due in a run of few steps: only the last counts.
         while layers and int(layers[0].ranked) < due:
             self._rank(layers)
-        for layer in _crossbars(network):
-            if layer.norm:
-                for pages in self._of(layer.conv):
-                    layer.norm.norm.running_var.masked_fill_(pages.silent, 1.0)
 
     def _rank(self, layers: list[Pages]) -> None:
         """Mask the least important pages of all layers; one of each tile of rows stays."""

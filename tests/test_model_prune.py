@@ -166,24 +166,6 @@ def test_outputs_without_a_skip_are_silenced_last():
     assert kept(network) == [[0, 1, 0], [1, 1, 0]]
 
 
-def test_a_silent_output_keeps_its_gain():
-    pruning = AlignedPruning(0.34)
-    network = attached(pruning).train()
-    answer(network, [1.0, 5.0, 5.0], [5.0, 5.0, 1.0])
-    norm = network.body[0].first[2]
-    before = norm.norm.running_var.clone()
-    for _ in range(200):
-        pruning.advance(network, 0.4)
-        network(images())
-    assert pages(network)[0].silent.tolist() == [True] * 16 + [False] * 24
-    gain, _ = norm.coefficients(norm.mean)
-    assert gain[:16].abs().max() <= 2 * norm.norm.weight[:16].abs().max()
-    for _ in range(200):
-        network(images())
-    # Without that, it would grow to the largest there is.
-    assert (norm.norm.running_var[:16] < 1e-6 * before[:16]).all()
-
-
 def test_a_layer_is_not_emptied():
     message = (
         "sparsity must be at most 0.666, not 0.8: more would empty body.0.first.0, "
