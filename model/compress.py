@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import importlib
 import json
 import sys
 from collections.abc import Sequence
@@ -33,6 +32,7 @@ from model.export import export
 from model.parallel import World
 from model.prune import AlignedPruning
 from model.recipe import Recipe
+from model.sparsity import TwofoldSparsity
 from model.train import FINAL, LAST, DivergenceError, add_fields, make_folder, train
 
 __all__ = ["METHODS", "REPORT", "Compress", "main", "report"]
@@ -118,12 +118,11 @@ class Compress:
         return Several([self._twofold(within), *pruning])
 
     def _twofold(self, sparsity: float) -> Compression:
-        sparse: Any = importlib.import_module("model.sparsity")
-        found: Compression = sparse.TwofoldSparsity(
+        granularity: Any = self.granularity
+        return TwofoldSparsity(
             sparsity, penalty=self.penalty, bit_penalty=self.bit_penalty,
-            granularity=self.granularity, encoding="offset",
+            granularity=granularity, encoding="offset",
         )  # fmt: skip
-        return found
 
     def _pruning(self, sparsity: float, end: float) -> list[Compression]:
         pruning = functools.partial(

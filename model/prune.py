@@ -32,8 +32,6 @@ __all__ = ["AlignedPruning", "Pages"]
 
 RANKINGS = 10
 """At equal intervals; the share of pages that is asked for is reached at the fifth."""
-PACE = 2.0
-"""How much faster than a weight δ moves: Adam's steps do not depend on a gradient's size."""
 MEMORY = 0.02
 """Share that a step's gradient has in the mean of squares."""
 
@@ -67,7 +65,7 @@ class Pages(nn.Module):
         self.tiles = -(-math.prod(shape[1:]) // self.rows)
         self.groups = -(-shape[0] // outputs)
         # Of one dimension, so that no optimiser decays it.
-        self.scale = nn.Parameter(torch.full((self.tiles * self.groups,), 1.0 / PACE))
+        self.scale = nn.Parameter(torch.ones(self.tiles * self.groups))
         self.register_buffer("kept", torch.ones(self.tiles * self.groups, dtype=torch.bool))
         self.register_buffer("answer", torch.zeros(self.tiles * self.groups))
         self.register_buffer("ranked", torch.zeros((), dtype=torch.int32))
@@ -80,7 +78,7 @@ class Pages(nn.Module):
     @property
     def delta(self) -> torch.Tensor:
         """δ of each page, [tiles · groups]."""
-        return PACE * (self.scale.detach() if self.final else self.scale)
+        return self.scale.detach() if self.final else self.scale
 
     @property
     def importance(self) -> torch.Tensor:
@@ -107,6 +105,11 @@ class Pages(nn.Module):
         spread = spread.repeat_interleave(self.outputs, 1)
         spread = spread[: math.prod(self.shape[1:]), :outputs]
         return spread.T.reshape(outputs, *window, inputs).movedim(-1, 1)
+
+    @torch.no_grad()
+    def bound(self) -> None:
+        """Keep δ from −1 to 1: with more, weights would leave the grid that was chosen for them."""
+        self.scale.clamp_(-1.0, 1.0)
 
     @torch.no_grad()
     def mask(self, kept: torch.Tensor) -> None:
@@ -212,6 +215,8 @@ class AlignedPruning:
         share = (progress - self.begin) / (self.end - self.begin)
         due = min(RANKINGS, math.floor(RANKINGS * share + 1e-9))
         layers = list(self._all(network))
+        for pages in layers:
+            pages.bound()
         # More than one may be due in a run of few steps: only the last counts.
         while layers and int(layers[0].ranked) < due:
             self._rank(layers)
