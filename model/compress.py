@@ -32,6 +32,7 @@ from model.export import export
 from model.parallel import World
 from model.prune import AlignedPruning
 from model.recipe import Recipe
+from model.shrink import shrink
 from model.sparsity import TwofoldSparsity
 from model.train import FINAL, LAST, DivergenceError, add_fields, make_folder, train
 
@@ -155,6 +156,7 @@ def report(file: Path, before: float, dataset: Dataset, settings: Compress) -> d
     network, recipe, _ = load_network(file)
     net = export(network, recipe.model)  # type: ignore[arg-type]
     layers = compress_report.count(net, rows=settings.rows, columns=settings.columns)
+    shrunk = compress_report.count(shrink(net), rows=settings.rows, columns=settings.columns)
     # The first layer and the head are not compressed.
     inner = compress_report.totals(layers[1:-1])
     reached = inner.absent / inner.pages
@@ -167,6 +169,7 @@ def report(file: Path, before: float, dataset: Dataset, settings: Compress) -> d
         "sparsity": {"asked": settings.sparsity, "reached": reached},
         "layers": [dataclasses.asdict(layer) for layer in layers],
         "total": dataclasses.asdict(compress_report.totals(layers)),
+        "shrunk": dataclasses.asdict(compress_report.totals(shrunk)),
     }
 
 

@@ -119,6 +119,19 @@ class Pages(nn.Module):
         self.ranked.add_(1)
 
 
+class _Bias(nn.Module):
+    """Leave the outputs of kernel groups that are masked nothing to say: ReLU gives 0."""
+
+    def __init__(self, pages: Pages) -> None:
+        super().__init__()
+        self._pages = (pages,)
+
+    def forward(self, bias: torch.Tensor) -> torch.Tensor:
+        """Mask the biases [O]."""
+        (pages,) = self._pages
+        return bias * pages.kept.repeat_interleave(pages.outputs)[: len(bias)]
+
+
 class AlignedPruning:
     """Pages of crossbars that are not needed become 0, in a run for integers.
 
@@ -177,6 +190,8 @@ class AlignedPruning:
         self._check(dict(zip((name for name, _ in layers), made, strict=True)))
         for (_, conv), pages in zip(layers, made, strict=True):
             parametrize.register_parametrization(conv, "weight", pages.to(conv.weight.device))
+            if self.kernels and conv.bias is not None:
+                parametrize.register_parametrization(conv, "bias", _Bias(pages))
 
     def _pages(self, conv: QuantConv, carried: bool) -> Pages:
         shape = tuple(conv.weight.shape)
@@ -231,9 +246,9 @@ class AlignedPruning:
             importance = pages.importance
             best = importance.argmax(1, keepdim=True)
             if not (pages.carried or pages.kernels):
-                # To silence an output is the last thing to do.
-                most = importance.argmax(0, keepdim=True)
-                last = importance.gather(0, most) + highest
+                # To silence an output is the last thing to do, unless it is silent anyway.
+                value, most = importance.max(0, keepdim=True)
+                last = torch.where(value > 0, value + highest, value)
                 importance = importance.scatter(0, most, last)
             found.append(importance.scatter(1, best, math.inf))
         count = self._count(sum(each.numel() for each in found), share)
@@ -248,8 +263,9 @@ class AlignedPruning:
         """Fold masks and δ into plain weights."""
         self.advance(network, 1.0)
         for _, conv in _convolutions(network):
-            if parametrize.is_parametrized(conv, "weight"):
-                parametrize.remove_parametrizations(conv, "weight")
+            for name in ("weight", "bias"):
+                if parametrize.is_parametrized(conv, name):
+                    parametrize.remove_parametrizations(conv, name)
 
     def _all(self, network: nn.Module) -> Iterator[Pages]:
         """Yield this pruning's pages: kernel groups and crossbars may be pruned in one run."""
