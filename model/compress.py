@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import importlib
 import json
 import sys
 from collections.abc import Sequence
@@ -33,6 +32,8 @@ from model.export import export
 from model.parallel import World
 from model.prune import AlignedPruning
 from model.recipe import Recipe
+from model.shrink import shrink
+from model.sparsity import TwofoldSparsity
 from model.train import FINAL, LAST, DivergenceError, add_fields, make_folder, train
 
 __all__ = ["METHODS", "REPORT", "Compress", "main", "report"]
@@ -41,7 +42,7 @@ PROGRAM = "python -m model.compress"
 REPORT = "report.json"
 METHODS = ("aligned", "twofold", "joint")
 GRANULARITIES = ("row", "weight")
-DEFAULTS: dict[str, Any] = {"rate": 0.002, "matrix_rate": 0.004, "distil": 0.9, "freeze": 0.7}
+DEFAULTS: dict[str, Any] = {"rate": 0.004, "matrix_rate": 0.008, "distil": 0.9, "freeze": 0.7}
 """Where the recipe differs from `model.qat`'s: what is pruned has to be learnt anew."""
 TAKEN = ("model", *qat.TAKEN)
 
@@ -110,7 +111,7 @@ class Compress:
     def make(self) -> Compression:
         """Return what compresses."""
         if self.method == "aligned":
-            return Several(self._pruning(self.sparsity, 0.6))
+            return Several(self._pruning(self.sparsity, 0.4))
         # Joint: of the share of weights that pages leave, so much that the sum is right.
         within = 1 - (1 - self.sparsity) / (1 - self.page_sparsity)
         # Pages have gone when the masks of their weights come.
@@ -118,12 +119,11 @@ class Compress:
         return Several([self._twofold(within), *pruning])
 
     def _twofold(self, sparsity: float) -> Compression:
-        sparse: Any = importlib.import_module("model.sparsity")
-        found: Compression = sparse.TwofoldSparsity(
+        granularity: Any = self.granularity
+        return TwofoldSparsity(
             sparsity, penalty=self.penalty, bit_penalty=self.bit_penalty,
-            granularity=self.granularity, encoding="offset",
+            granularity=granularity, encoding="offset",
         )  # fmt: skip
-        return found
 
     def _pruning(self, sparsity: float, end: float) -> list[Compression]:
         pruning = functools.partial(
@@ -156,6 +156,7 @@ def report(file: Path, before: float, dataset: Dataset, settings: Compress) -> d
     network, recipe, _ = load_network(file)
     net = export(network, recipe.model)  # type: ignore[arg-type]
     layers = compress_report.count(net, rows=settings.rows, columns=settings.columns)
+    shrunk = compress_report.count(shrink(net), rows=settings.rows, columns=settings.columns)
     # The first layer and the head are not compressed.
     inner = compress_report.totals(layers[1:-1])
     reached = inner.absent / inner.pages
@@ -168,6 +169,7 @@ def report(file: Path, before: float, dataset: Dataset, settings: Compress) -> d
         "sparsity": {"asked": settings.sparsity, "reached": reached},
         "layers": [dataclasses.asdict(layer) for layer in layers],
         "total": dataclasses.asdict(compress_report.totals(layers)),
+        "shrunk": dataclasses.asdict(compress_report.totals(shrunk)),
     }
 
 

@@ -76,6 +76,9 @@ def table(report: dict[str, Any]) -> str:
             f"{each['name']:<24}{each['weights']:>10}{share:>10.2f}"
             f"{each['pages']:>8}{each['absent']:>8}"
         )
+    total, shrunk = report["total"], report["shrunk"]
+    used = shrunk["pages"] - shrunk["absent"]
+    lines.append(f"pages: {total['pages']} before, {used} without absent ones and idle channels")
     lines.append(
         f"accuracy: {100 * accuracy['before']:.2f} % before, {100 * accuracy['after']:.2f} % after"
     )

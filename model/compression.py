@@ -9,7 +9,7 @@ network follows and a killed run goes on to the same weights.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import nn
@@ -20,8 +20,13 @@ __all__ = ["Compression", "Several"]
 class Compression(Protocol):
     """What is done to the weights of a network for integers, from its first step to its last."""
 
-    def attach(self, network: nn.Module) -> None:
+    def attach(self, network: Any) -> None:
         """Parametrise the weights of the current or the averaged network, before the first step.
+
+        Parameters
+        ----------
+        network : model.quant_network.QuantNetwork
+            Calibrated.
 
         Raises
         ------
@@ -50,7 +55,7 @@ class Several:
     def __init__(self, parts: Sequence[Compression]) -> None:
         self.parts = tuple(parts)
 
-    def attach(self, network: nn.Module) -> None:
+    def attach(self, network: Any) -> None:
         """Attach all, in their order."""
         for part in self.parts:
             part.attach(network)

@@ -29,6 +29,7 @@ from torch.nn.utils import parametrize
 
 from hw.params import ParameterError, check_integer
 from model.quant_layers import QuantConv
+from model.quant_network import QuantCrossbar
 
 __all__ = ["AlignedPruning", "Pages"]
 
@@ -49,6 +50,8 @@ class Pages(nn.Module):
         Of a page; the last ones may be smaller.
     kernels : bool
         Whether a page has all rows instead: a kernel group.
+    carried : bool
+        Whether a skip joins the outputs: they say something even if no page of theirs does.
     """
 
     kept: torch.Tensor
@@ -57,10 +60,11 @@ class Pages(nn.Module):
     ranked: torch.Tensor
 
     def __init__(
-        self, shape: tuple[int, ...], rows: int, outputs: int, *, kernels: bool = False
-    ) -> None:
+        self, shape: tuple[int, ...], rows: int, outputs: int, *, kernels: bool = False,
+        carried: bool = True,
+    ) -> None:  # fmt: skip
         super().__init__()
-        self.shape, self.outputs, self.kernels = shape, outputs, kernels
+        self.shape, self.outputs, self.kernels, self.carried = shape, outputs, kernels, carried
         self.rows = math.prod(shape[1:]) if kernels else rows
         self.tiles = -(-math.prod(shape[1:]) // self.rows)
         self.groups = -(-shape[0] // outputs)
@@ -106,6 +110,19 @@ class Pages(nn.Module):
         self.ranked.add_(1)
 
 
+class _Bias(nn.Module):
+    """Leave the outputs of kernel groups that are masked nothing to say: ReLU gives 0."""
+
+    def __init__(self, pages: Pages) -> None:
+        super().__init__()
+        self._pages = (pages,)
+
+    def forward(self, bias: torch.Tensor) -> torch.Tensor:
+        """Mask the biases [O]."""
+        (pages,) = self._pages
+        return bias * pages.kept[0].repeat_interleave(pages.outputs)[: len(bias)]
+
+
 class AlignedPruning:
     """Pages of crossbars that are not needed become 0, in a run for integers.
 
@@ -131,7 +148,7 @@ class AlignedPruning:
 
     def __init__(
         self, sparsity: float, *, penalty: float = 0.01, rows: int = 64, columns: int = 64,
-        kernels: bool = False, begin: float = 0.0, end: float = 0.6,
+        kernels: bool = False, begin: float = 0.0, end: float = 0.4,
     ) -> None:  # fmt: skip
         if not 0 <= sparsity < 1:  # false for NaN, too
             raise ParameterError(f"sparsity must be at least 0 and below 1, not {sparsity:g}")
@@ -155,19 +172,26 @@ class AlignedPruning:
             If so many pages cannot go without emptying a layer.
         """
         layers = list(_convolutions(network))
-        made = [self._pages(conv) for _, conv in layers]
+        carried = [
+            layer.conv
+            for layer in _crossbars(network)
+            if layer.step.add or layer.step.add_before_table
+        ]
+        made = [self._pages(conv, any(conv is each for each in carried)) for _, conv in layers]
         self._check(dict(zip((name for name, _ in layers), made, strict=True)))
         for (_, conv), pages in zip(layers, made, strict=True):
             parametrize.register_parametrization(conv, "weight", pages.to(conv.weight.device))
+            if self.kernels and conv.bias is not None:
+                parametrize.register_parametrization(conv, "bias", _Bias(pages))
 
-    def _pages(self, conv: QuantConv) -> Pages:
+    def _pages(self, conv: QuantConv, carried: bool) -> Pages:
         shape = tuple(conv.weight.shape)
         cells = -(-conv.weight_bits // conv.array.cell_bits)
         if cells > self.columns:
             raise ParameterError(
                 f"columns must be at least the {cells} cells of a weight, not {self.columns}"
             )
-        return Pages(shape, self.rows, self.columns // cells, kernels=self.kernels)
+        return Pages(shape, self.rows, self.columns // cells, kernels=self.kernels, carried=carried)
 
     def _check(self, layers: dict[str, Pages]) -> None:
         total = sum(pages.kept.numel() for pages in layers.values())
@@ -189,7 +213,7 @@ class AlignedPruning:
         """Return λ times the norms of what is about to go, layer by layer."""
         total = torch.zeros((), device=next(network.parameters()).device)
         for _, conv in _convolutions(network):
-            for pages in self._own(conv):
+            for pages in self._of(conv):
                 if self.strength and not pages.final:
                     total = total + self.strength * pages.loose(conv.weight)
         return total
@@ -198,7 +222,7 @@ class AlignedPruning:
         """Rank all pages, if it is time to; before every step, progress 0…1."""
         share = (progress - self.begin) / (self.end - self.begin)
         due = min(RANKINGS, math.floor(RANKINGS * share + 1e-9))
-        layers = [pages for _, conv in _convolutions(network) for pages in self._own(conv)]
+        layers = [pages for _, conv in _convolutions(network) for pages in self._of(conv)]
         # More than one may be due in a run of few steps: only the last counts.
         while layers and int(layers[0].ranked) < due:
             self._rank(layers)
@@ -206,10 +230,8 @@ class AlignedPruning:
     def _rank(self, layers: list[Pages]) -> None:
         """Mask the pages of all layers that answer least; one of each tile of rows stays."""
         number = int(layers[0].ranked) + 1
-        answers = [
-            pages.answer.scatter(1, pages.answer.argmax(1, keepdim=True), math.inf)
-            for pages in layers
-        ]
+        highest = max(float(pages.answer.max()) for pages in layers)
+        answers = [self._answers(pages, highest) for pages in layers]
         sizes = [each.numel() for each in answers]
         order = torch.cat([each.flatten() for each in answers]).argsort(stable=True)
         gone, doomed = (torch.zeros(sum(sizes), dtype=torch.bool) for _ in range(2))
@@ -221,20 +243,39 @@ class AlignedPruning:
             shape = pages.kept.shape
             pages.mask(~part.view(shape), rest.view(shape))
 
+    @staticmethod
+    def _answers(pages: Pages, highest: float) -> torch.Tensor:
+        """Return by what a layer's pages are ranked; `inf` for those that stay."""
+        answers = pages.answer
+        best = answers.argmax(1, keepdim=True)
+        if not (pages.carried or pages.kernels):
+            # To silence an output is the last thing to do, unless it is silent anyway.
+            value, most = answers.max(0, keepdim=True)
+            last = torch.where(value > 0, value + highest, value)
+            answers = answers.scatter(0, most, last)
+        return answers.scatter(1, best, math.inf)
+
     def settle(self, network: nn.Module) -> None:
         """Fold masks and δ into plain weights."""
         self.advance(network, 1.0)
         for _, conv in _convolutions(network):
-            if parametrize.is_parametrized(conv, "weight"):
-                parametrize.remove_parametrizations(conv, "weight")
+            for name in ("weight", "bias"):
+                if parametrize.is_parametrized(conv, name):
+                    parametrize.remove_parametrizations(conv, name)
 
-    def _own(self, conv: QuantConv) -> Iterator[Pages]:
+    def _of(self, conv: Any) -> Iterator[Pages]:
         """Yield this pruning's pages: kernel groups and crossbars may be pruned in one run."""
         if parametrize.is_parametrized(conv, "weight"):
-            parts: Any = conv.parametrizations
-            for part in parts.weight:
+            for part in conv.parametrizations.weight:
                 if isinstance(part, Pages) and part.kernels == self.kernels:
                     yield part
+
+
+def _crossbars(network: Any) -> Iterator[QuantCrossbar]:
+    """Yield the crossbar layers of stem and body."""
+    for layer in network.layers():
+        if isinstance(layer, QuantCrossbar):
+            yield layer
 
 
 def _convolutions(network: Any) -> Iterator[tuple[str, QuantConv]]:

@@ -112,7 +112,8 @@ def _without(layer: Layer, idle: Mapping[str, _Channels]) -> Layer:
     """Return a layer without the rows and outputs of channels that go."""
     if not isinstance(layer, Crossbar):
         return layer
-    weights, fields = layer.weights, {}
+    weights = layer.weights
+    fields: dict[str, Any] = {}
     source = layer.operands[0].map
     if source in idle:
         weights = weights[np.tile(~idle[source], layer.kernel**2)]
@@ -123,8 +124,10 @@ def _without(layer: Layer, idle: Mapping[str, _Channels]) -> Layer:
     return dataclasses.replace(layer, weights=weights, **fields)
 
 
-def _outputs(periphery: Any, stay: _Channels) -> Periphery:
+def _outputs(periphery: Periphery | None, stay: _Channels) -> Periphery | None:
     """Return a periphery with some of its outputs."""
+    if periphery is None:
+        return None
     fields: dict[str, Any] = {}
     if len(periphery.k) > 1:
         fields["k"] = periphery.k[stay]

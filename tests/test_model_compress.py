@@ -9,7 +9,7 @@ from unittest import mock
 import pytest
 import torch
 
-from model import checkpoint, compress, intnet, train
+from model import checkpoint, compress, executor, intnet, train
 from model.compress import Compress
 from model.compress_report import absent_pages
 from model.data import synthetic
@@ -17,6 +17,7 @@ from model.evaluate import load_network
 from model.export import export
 from model.prune import AlignedPruning
 from model.recipe import Recipe
+from model.shrink import shrink
 
 RECIPE = Recipe(model="psp_32_1", dataset="synthetic", epochs=1, batch_size=64)
 OPTIONS = ["--method", "aligned", "--sparsity", "0.5", "--epochs", "2"]
@@ -154,6 +155,39 @@ def test_a_compressed_network_is_compressed_further(whole, tmp_path, capsys):
     line = [str(tmp_path / "source"), "--out", str(tmp_path / "out"), *OPTIONS, "--json"]
     assert compress.main(line) == 0
     assert json.loads(capsys.readouterr().out)["total"]["absent"] == 2
+
+
+@pytest.mark.parametrize("method", ["twofold", "joint"])
+def test_masks_of_registers(trained, tmp_path, capsys, method):
+    line = [str(trained), "--method", method, "--sparsity", "0.5", "--epochs", "2", "--json"]
+    with stopped_at(1):
+        compress.main([*line, "--out", str(tmp_path / "resumed")])
+    for name, resume in (("whole", []), ("resumed", ["--resume"])):
+        assert compress.main([*line, "--out", str(tmp_path / name), *resume]) == 0
+        report = json.loads(capsys.readouterr().out)
+        assert 0.5 <= report["sparsity"]["reached"] < 0.65
+        # A quarter of four pages.
+        assert report["total"]["absent"] == (1 if method == "joint" else 0)
+    whole, resumed = ((tmp_path / name / train.FINAL).read_bytes() for name in ("whole", "resumed"))
+    assert whole == resumed
+
+
+def test_kernel_groups_leave(small, tmp_path, capsys):
+    recipe = Recipe(model="resnet20", dataset="synthetic", epochs=1, batch_size=128)
+    dataset = synthetic(train=128, test=64, image_size=16)
+    train.train(recipe, dataset, tmp_path)
+    line = [str(tmp_path / train.FINAL), "--out", str(tmp_path / "out"), "--json"]
+    line += ["--method", "aligned", "--sparsity", "0.4", "--columns", "32", "--epochs", "3"]
+    line += ["--batch-size", "16"]
+    with mock.patch.object(compress, "load", return_value=dataset):
+        assert compress.main(line) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["sparsity"]["reached"] == pytest.approx(0.4, abs=0.01)
+    assert report["shrunk"]["pages"] < report["total"]["pages"]
+    network, _, _ = load_network(tmp_path / "out" / train.FINAL)
+    net = export(network, "net")
+    pixels = dataset.test_images[:8].numpy()
+    assert (executor.run(net, pixels) == executor.run(shrink(net), pixels)).all()
 
 
 def test_joint_asks_for_the_rest_within_pages():
