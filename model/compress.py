@@ -7,7 +7,7 @@ shift register (``twofold``, `model.sparsity`), or both (``joint``). The folder 
 `model.train` writes, and
 
 ``report.json``
-    accuracy before and after, zeros and absent pages of each layer.
+    accuracy and energy before and after, zeros and absent pages of each layer.
 """
 
 from __future__ import annotations
@@ -25,12 +25,15 @@ import torch
 from hw import cli
 from hw.params import ParameterError, check_integer
 from model import checkpoint, compress_report, qat
+from model.cell_energy import Skip, network_energy
 from model.compression import Compression, Several
 from model.data import DataError, Dataset, load
 from model.evaluate import accuracy, load_network
 from model.export import export
+from model.intnet import IntNet
 from model.parallel import World
 from model.prune import AlignedPruning
+from model.quant_network import QuantNetwork
 from model.recipe import Recipe
 from model.shrink import shrink
 from model.sparsity import TwofoldSparsity
@@ -137,15 +140,21 @@ class Compress:
         ]
 
 
-def report(file: Path, before: float, dataset: Dataset, settings: Compress) -> dict[str, Any]:
+def _energy(net: IntNet, skip: Skip, columns: int) -> float:
+    """Return what a read of all cells takes, with conversions, in pJ."""
+    layers = network_energy(net, skip=skip, columns=columns)
+    return round(sum(layer.cell_pj + layer.adc_pj for layer in layers), 3)
+
+
+def report(file: Path, source: Path, dataset: Dataset, settings: Compress) -> dict[str, Any]:
     """Return what became of a network.
 
     Parameters
     ----------
     file : Path
         ``model.safetensors`` of the finished run.
-    before : float
-        Accuracy of the network that it is from, 0…1.
+    source : Path
+        Of the network that it is from. Of one of floats nobody knows the energy.
     dataset : Dataset
     settings : Compress
 
@@ -154,7 +163,11 @@ def report(file: Path, before: float, dataset: Dataset, settings: Compress) -> d
     checkpoint.CheckpointError, ParameterError
     """
     network, recipe, _ = load_network(file)
+    old, _, _ = load_network(source)
     net = export(network, recipe.model)  # type: ignore[arg-type]
+    energy = None
+    if isinstance(old, QuantNetwork):
+        energy = _energy(export(old, recipe.model), "none", settings.columns)
     layers = compress_report.count(net, rows=settings.rows, columns=settings.columns)
     shrunk = compress_report.count(shrink(net), rows=settings.rows, columns=settings.columns)
     # The first layer and the head are not compressed.
@@ -165,7 +178,8 @@ def report(file: Path, before: float, dataset: Dataset, settings: Compress) -> d
     return {
         "model": recipe.model,
         "compression": dataclasses.asdict(settings),
-        "accuracy": {"before": before, "after": accuracy(network, dataset)},
+        "accuracy": {"before": accuracy(old, dataset), "after": accuracy(network, dataset)},
+        "energy_pj": {"before": energy, "after": _energy(net, "rows", settings.columns)},
         "sparsity": {"asked": settings.sparsity, "reached": reached},
         "layers": [dataclasses.asdict(layer) for layer in layers],
         "total": dataclasses.asdict(compress_report.totals(layers)),
@@ -243,7 +257,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             recipe, dataset, out, resume=resume, prepare=prepare, teacher=teacher,
             compression=settings.make(), record=dataclasses.asdict(settings),
         )  # fmt: skip
-        found = report(out / FINAL, accuracy(load_network(source)[0], dataset), dataset, settings)
+        found = report(out / FINAL, source, dataset, settings)
         text = json.dumps(found, indent=1) + "\n"
         cli.replace(out / REPORT, text.encode())
     except (ParameterError, DataError, checkpoint.CheckpointError) as error:

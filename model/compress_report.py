@@ -82,5 +82,8 @@ def table(report: dict[str, Any]) -> str:
     lines.append(
         f"accuracy: {100 * accuracy['before']:.2f} % before, {100 * accuracy['after']:.2f} % after"
     )
+    energy = report["energy_pj"]
+    before = "unknown" if energy["before"] is None else f"{energy['before']:.0f} pJ"
+    lines.append(f"a read of all cells: {before} before, {energy['after']:.0f} pJ after")
     lines.append(f"sparsity: {sparsity['asked']:g} asked, {sparsity['reached']:.4f} reached")
     return "\n".join(lines)
