@@ -85,7 +85,8 @@ class Pages(nn.Module):
         delta = self.kept.to(weight.dtype)
         if self.training and not self.final:
             delta.requires_grad_().register_hook(self._watch)
-        return weight * self._spread(delta)
+        masked: torch.Tensor = weight * self._spread(delta)
+        return masked
 
     def _watch(self, gradient: torch.Tensor) -> None:
         # A page that is 0 before it comes here has no gradient: nothing is lost with it.
@@ -100,7 +101,9 @@ class Pages(nn.Module):
 
     def loose(self, weight: torch.Tensor) -> torch.Tensor:
         """Return the norm of the weights that are about to go: a scalar."""
-        return torch.linalg.vector_norm(weight * self._spread((self.doomed & self.kept).float()))
+        spread = self._spread((self.doomed & self.kept).to(weight.dtype))
+        norm: torch.Tensor = torch.linalg.vector_norm(weight * spread)
+        return norm
 
     @torch.no_grad()
     def mask(self, kept: torch.Tensor, doomed: torch.Tensor) -> None:
