@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from hw import cli
 from hw.params import ParameterError, check_integer
@@ -37,6 +38,7 @@ from model.quant_network import QuantNetwork
 from model.recipe import Recipe
 from model.shrink import shrink
 from model.sparsity import TwofoldSparsity
+from model.state import Prepare
 from model.train import FINAL, LAST, DivergenceError, add_fields, make_folder, train
 
 __all__ = ["METHODS", "REPORT", "Compress", "main", "report"]
@@ -47,6 +49,8 @@ METHODS = ("aligned", "twofold", "joint")
 GRANULARITIES = ("row", "weight")
 DEFAULTS: dict[str, Any] = {"rate": 0.004, "matrix_rate": 0.008, "distil": 0.9, "freeze": 0.7}
 """Where the recipe differs from `model.qat`'s: what is pruned has to be learnt anew."""
+FLOATS: dict[str, Any] = {"rate": 0.005, "matrix_rate": 0.01}
+"""Where the recipe of floats differs from `model.train`'s: the network is trained."""
 TAKEN = ("model", *qat.TAKEN)
 
 
@@ -164,6 +168,13 @@ def report(file: Path, source: Path, dataset: Dataset, settings: Compress) -> di
     """
     network, recipe, _ = load_network(file)
     old, _, _ = load_network(source)
+    found: dict[str, Any] = {
+        "model": recipe.model,
+        "compression": dataclasses.asdict(settings),
+        "accuracy": {"before": accuracy(old, dataset), "after": accuracy(network, dataset)},
+    }
+    if recipe.quantize == "none":
+        return found
     net = export(network, recipe.model)  # type: ignore[arg-type]
     energy = None
     if isinstance(old, QuantNetwork):
@@ -175,10 +186,7 @@ def report(file: Path, source: Path, dataset: Dataset, settings: Compress) -> di
     reached = inner.absent / inner.pages
     if settings.method != "aligned":
         reached = inner.zeros / inner.weights
-    return {
-        "model": recipe.model,
-        "compression": dataclasses.asdict(settings),
-        "accuracy": {"before": accuracy(old, dataset), "after": accuracy(network, dataset)},
+    return found | {
         "energy_pj": {"before": energy, "after": _energy(net, "rows", settings.columns)},
         "sparsity": {"asked": settings.sparsity, "reached": reached},
         "layers": [dataclasses.asdict(layer) for layer in layers],
@@ -225,12 +233,34 @@ def recipe_from(file: Path, options: dict[str, Any]) -> tuple[Recipe, bool]:
     """Return the recipe of a run, and whether its network has kernel groups to prune."""
     trained = load_network(file)[1]
     taken = {name: getattr(trained, name) for name in TAKEN}
-    if trained.quantize == "none":
-        own = {"quantize": "int8"}
+    if options.get("quantize") == "none":
+        defaults = FLOATS
+    elif trained.quantize == "none":
+        defaults = {**DEFAULTS, "quantize": "int8"}
     else:
-        own = {name: getattr(trained, name) for name in ("quantize", "adc_bits", "stream_bits")}
-    recipe = Recipe(**{"epochs": 6, **DEFAULTS, **own, **options, **taken})
+        own = ("quantize", "adc_bits", "stream_bits")
+        defaults = {**DEFAULTS, **{name: getattr(trained, name) for name in own}}
+    recipe = Recipe(**{"epochs": 6, **defaults, **options, **taken})
     return recipe, not trained.model.startswith(("psp_", "sp_"))
+
+
+def begin_floats(file: Path) -> Prepare:
+    """Return what makes a fresh network the one of a checkpoint of floats.
+
+    Raises
+    ------
+    checkpoint.CheckpointError, ParameterError
+        If it is none of floats.
+    """
+    trained, _, _ = load_network(file)
+    if isinstance(trained, QuantNetwork):
+        raise ParameterError(f"quantize must be that of {file}, which holds integers, not 'none'")
+
+    def prepare(network: nn.Module) -> nn.Module:
+        network.load_state_dict(trained.state_dict())
+        return network
+
+    return prepare
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -249,7 +279,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         recipe, kernels = recipe_from(source, options)
         settings = Compress(**own, kernels=kernels)
         dataset = load(recipe.dataset, data, image_size=recipe.image_size)
-        recipe, prepare, teacher = qat.begin(source, recipe, dataset)
+        if recipe.quantize == "none":
+            prepare, teacher = begin_floats(source), None
+        else:
+            recipe, prepare, teacher = qat.begin(source, recipe, dataset)
         qat.check(recipe, World())
         if not resume:
             make_folder(out)

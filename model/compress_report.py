@@ -67,8 +67,12 @@ def totals(layers: list[LayerCount]) -> LayerCount:
 
 
 def table(report: dict[str, Any]) -> str:
-    """Return a report as text, a line a layer."""
-    accuracy, sparsity = report["accuracy"], report["sparsity"]
+    """Return a report as text, a line a layer; of floats, whose pages nobody counts, one line."""
+    accuracy = report["accuracy"]
+    before, after = (f"{100 * accuracy[when]:.2f} % {when}" for when in ("before", "after"))
+    if "layers" not in report:
+        return f"accuracy: {before}, {after}"
+    sparsity = report["sparsity"]
     lines = [f"{'layer':<24}{'weights':>10}{'zeros, %':>10}{'pages':>8}{'absent':>8}"]
     for each in [*report["layers"], report["total"]]:
         share = 100 * each["zeros"] / each["weights"]
@@ -79,9 +83,7 @@ def table(report: dict[str, Any]) -> str:
     total, shrunk = report["total"], report["shrunk"]
     used = shrunk["pages"] - shrunk["absent"]
     lines.append(f"pages: {total['pages']} before, {used} without absent ones and idle channels")
-    lines.append(
-        f"accuracy: {100 * accuracy['before']:.2f} % before, {100 * accuracy['after']:.2f} % after"
-    )
+    lines.append(f"accuracy: {before}, {after}")
     energy = report["energy_pj"]
     before = "unknown" if energy["before"] is None else f"{energy['before']:.0f} pJ"
     lines.append(f"a read of all cells: {before} before, {energy['after']:.0f} pJ after")

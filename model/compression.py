@@ -8,13 +8,80 @@ network follows and a killed run goes on to the same weights.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any, Protocol
 
 import torch
 from torch import nn
 
-__all__ = ["Compression", "Several"]
+from hw.params import ParameterError
+from model.crossbar_sum import ArrayShape
+from model.psp import PSP, SP
+from model.quant_network import QuantCrossbar, QuantNetwork
+from model.schedule import schedule
+
+__all__ = ["Compression", "CrossbarModule", "Several", "crossbar_modules"]
+
+
+@dataclasses.dataclass(frozen=True)
+class CrossbarModule:
+    """A crossbar layer of a network, of integers or of floats.
+
+    Parameters
+    ----------
+    name : str
+    module : nn.Module
+        With a ``weight`` [O, I, k, k] or [O, I].
+    carried : bool
+        Whether a skip joins what it writes.
+    weight_bits : int
+    array : ArrayShape
+    """
+
+    name: str
+    module: Any
+    carried: bool = False
+    weight_bits: int = 8
+    array: ArrayShape = dataclasses.field(default_factory=ArrayShape)
+
+    @property
+    def cells(self) -> int:
+        """Of a weight."""
+        return -(-self.weight_bits // self.array.cell_bits)
+
+
+def crossbar_modules(network: nn.Module) -> list[CrossbarModule]:
+    """Return a network's crossbar layers, numbered as in the integer network: stem, body, head.
+
+    Raises
+    ------
+    ParameterError
+        If the order is not known: networks of floats must be PSP or SP.
+    """
+    head: Any = network.head
+    if isinstance(network, QuantNetwork):
+        modules: list[tuple[Any, Any]] = [
+            (each.step, each.conv) for each in network.layers() if isinstance(each, QuantCrossbar)
+        ]
+        return [
+            CrossbarModule(
+                step.name, conv, bool(step.add or step.add_before_table), conv.weight_bits,
+                getattr(conv, "array", ArrayShape()),  # a skip without weights has none
+            )
+            for step, conv in modules
+        ] + [CrossbarModule("head", head, False, head.weight_bits, head.array)]  # fmt: skip
+    if not isinstance(network, PSP | SP):
+        raise ParameterError(
+            f"only psp_W_D and sp_W_D can be compressed as floats, not {type(network).__name__}"
+        )
+    body: Any = network.body
+    steps = schedule(body[0].form, len(body))
+    convolutions: list[Any] = [network.get_submodule(step.name) for step in steps]
+    return [
+        CrossbarModule(step.name, mix[0], bool(step.add))
+        for step, mix in zip(steps, convolutions, strict=True)
+    ] + [CrossbarModule("head", head)]
 
 
 class Compression(Protocol):

@@ -28,8 +28,7 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from hw.params import ParameterError, check_integer
-from model.quant_layers import QuantConv
-from model.quant_network import QuantCrossbar
+from model.compression import CrossbarModule, crossbar_modules
 
 __all__ = ["AlignedPruning", "Pages"]
 
@@ -98,6 +97,15 @@ class Pages(nn.Module):
         spread = delta.repeat_interleave(self.rows, 0).repeat_interleave(self.outputs, 1)
         spread = spread[: math.prod(self.shape[1:]), :outputs]
         return spread.T.reshape(outputs, *window, inputs).movedim(-1, 1)
+
+    @torch.no_grad()
+    def begin(self, weight: torch.Tensor) -> None:
+        """Let pages of weights that are all 0 already stay so."""
+        for tile in range(self.tiles):
+            for group in range(self.groups):
+                one = torch.zeros_like(self.kept)
+                one[tile, group] = True
+                self.kept[tile, group] = bool((weight.cpu() * self._spread(one.float())).any())
 
     def loose(self, weight: torch.Tensor) -> torch.Tensor:
         """Return the norm of the weights that are about to go: a scalar."""
@@ -174,27 +182,25 @@ class AlignedPruning:
         ParameterError
             If so many pages cannot go without emptying a layer.
         """
-        layers = list(_convolutions(network))
-        carried = [
-            layer.conv
-            for layer in _crossbars(network)
-            if layer.step.add or layer.step.add_before_table
-        ]
-        made = [self._pages(conv, any(conv is each for each in carried)) for _, conv in layers]
-        self._check(dict(zip((name for name, _ in layers), made, strict=True)))
-        for (_, conv), pages in zip(layers, made, strict=True):
+        layers = _pruned(network)
+        made = [self._pages(layer) for layer in layers]
+        self._check(dict(zip((layer.name for layer in layers), made, strict=True)))
+        for layer, pages in zip(layers, made, strict=True):
+            conv = layer.module
+            pages.begin(conv.weight)
             parametrize.register_parametrization(conv, "weight", pages.to(conv.weight.device))
             if self.kernels and conv.bias is not None:
                 parametrize.register_parametrization(conv, "bias", _Bias(pages))
 
-    def _pages(self, conv: QuantConv, carried: bool) -> Pages:
-        shape = tuple(conv.weight.shape)
-        cells = -(-conv.weight_bits // conv.array.cell_bits)
-        if cells > self.columns:
+    def _pages(self, layer: CrossbarModule) -> Pages:
+        if layer.cells > self.columns:
             raise ParameterError(
-                f"columns must be at least the {cells} cells of a weight, not {self.columns}"
+                f"columns must be at least the {layer.cells} cells of a weight, not {self.columns}"
             )
-        return Pages(shape, self.rows, self.columns // cells, kernels=self.kernels, carried=carried)
+        return Pages(
+            tuple(layer.module.weight.shape), self.rows, self.columns // layer.cells,
+            kernels=self.kernels, carried=layer.carried,
+        )  # fmt: skip
 
     def _check(self, layers: dict[str, Pages]) -> None:
         total = sum(pages.kept.numel() for pages in layers.values())
@@ -215,17 +221,17 @@ class AlignedPruning:
     def penalty(self, network: nn.Module) -> torch.Tensor:
         """Return λ times the norms of what is about to go, layer by layer."""
         total = torch.zeros((), device=next(network.parameters()).device)
-        for _, conv in _convolutions(network):
-            for pages in self._of(conv):
+        for layer in _pruned(network):
+            for pages in self._of(layer.module):
                 if self.strength and not pages.final:
-                    total = total + self.strength * pages.loose(conv.weight)
+                    total = total + self.strength * pages.loose(layer.module.weight)
         return total
 
     def advance(self, network: nn.Module, progress: float) -> None:
         """Rank all pages, if it is time to; before every step, progress 0…1."""
         share = (progress - self.begin) / (self.end - self.begin)
         due = min(RANKINGS, math.floor(RANKINGS * share + 1e-9))
-        layers = [pages for _, conv in _convolutions(network) for pages in self._of(conv)]
+        layers = [pages for layer in _pruned(network) for pages in self._of(layer.module)]
         # More than one may be due in a run of few steps: only the last counts.
         while layers and int(layers[0].ranked) < due:
             self._rank(layers)
@@ -261,10 +267,10 @@ class AlignedPruning:
     def settle(self, network: nn.Module) -> None:
         """Fold masks and δ into plain weights."""
         self.advance(network, 1.0)
-        for _, conv in _convolutions(network):
+        for layer in _pruned(network):
             for name in ("weight", "bias"):
-                if parametrize.is_parametrized(conv, name):
-                    parametrize.remove_parametrizations(conv, name)
+                if parametrize.is_parametrized(layer.module, name):
+                    parametrize.remove_parametrizations(layer.module, name)
 
     def _of(self, conv: Any) -> Iterator[Pages]:
         """Yield this pruning's pages: kernel groups and crossbars may be pruned in one run."""
@@ -274,15 +280,6 @@ class AlignedPruning:
                     yield part
 
 
-def _crossbars(network: Any) -> Iterator[QuantCrossbar]:
-    """Yield the crossbar layers of stem and body."""
-    for layer in network.layers():
-        if isinstance(layer, QuantCrossbar):
-            yield layer
-
-
-def _convolutions(network: Any) -> Iterator[tuple[str, QuantConv]]:
-    """Yield name and module of all convolutions but the one that takes pixels."""
-    for name, module in network.named_modules():
-        if isinstance(module, QuantConv) and module.source is not network.pixels:
-            yield name, module
+def _pruned(network: nn.Module) -> list[CrossbarModule]:
+    """Return the layers with pages to prune: all with weights but the first and the head."""
+    return [each for each in crossbar_modules(network)[1:-1] if hasattr(each.module, "weight")]

@@ -35,9 +35,10 @@ from torch.nn.utils import parametrize
 from hw.lfsr_params import MIN_POSITIONS, LfsrMask, page_seed
 from hw.params import ParameterError
 from model.cell_energy import Encoding, best_zero_point, weight_energy
+from model.compression import CrossbarModule, crossbar_modules
 from model.quant import two_to
 from model.quant_layers import QuantConv, QuantHead
-from model.quant_network import QuantCrossbar, QuantNetwork
+from model.quant_network import QuantNetwork
 
 __all__ = ["Granularity", "TwofoldSparsity", "page_mask"]
 
@@ -97,6 +98,11 @@ class _Mask(nn.Module):
         # Buffers, so that averaged weights and resumed runs have them as well.
         self.register_buffer("kept", kept)
         self.register_buffer("hard", torch.zeros((), dtype=torch.bool))
+
+    @torch.no_grad()
+    def begin(self, weight: torch.Tensor) -> None:
+        """Let what was masked in a run before stay 0."""
+        self.hard.fill_(not bool(torch.where(self.kept, 0.0, weight).any()))
 
     def forward(self, weight: torch.Tensor) -> torch.Tensor:
         """Mask a layer's weights."""
@@ -176,28 +182,31 @@ class TwofoldSparsity:
         self.granularity, self.encoding, self.head = granularity, encoding, head
         self.phase, self.reach = phase, reach
 
-    def attach(self, network: QuantNetwork) -> None:
+    def attach(self, network: Any) -> None:
         """Parametrise the weights, before optimisers and averaged copy are made.
 
         Parameters
         ----------
-        network : QuantNetwork
-            Calibrated; its zero points may change.
+        network : QuantNetwork, PSP or SP
+            If for integers, calibrated; its zero points may change.
         """
-        layers = _crossbars(network)
+        layers = crossbar_modules(network)
         for number, layer in enumerate(layers):
-            if number > 0 and (self.head or layer is not network.head):
-                mask = _Mask(self._kept(layer, number)).to(layer.weight.device)
-                parametrize.register_parametrization(layer, "weight", mask)
-            self._place(layer, clipped=CLIPPED)
+            module = layer.module
+            inner = number > 0 and (self.head or module is not network.head)
+            if inner and hasattr(module, "weight"):
+                mask = _Mask(self._kept(layer, number)).to(module.weight.device)
+                mask.begin(module.weight)
+                parametrize.register_parametrization(module, "weight", mask)
+            self._place(module, clipped=CLIPPED)
 
-    def _kept(self, layer: Any, number: int) -> torch.Tensor:
+    def _kept(self, layer: CrossbarModule, number: int) -> torch.Tensor:
         """Return the mask of a layer, in the order of its weights."""
-        shape = layer.weight.shape  # [O, I, k, k] or [O, I]
+        shape = layer.module.weight.shape  # [O, I, k, k] or [O, I]
         kept = page_mask(
             shape[1:].numel(), shape[0], layer=number, array_rows=layer.array.rows,
             sparsity=self.sparsity, granularity=self.granularity,
-            page_outputs=max(1, COLUMNS // -(-layer.weight_bits // layer.array.cell_bits)),
+            page_outputs=max(1, COLUMNS // layer.cells),
         )  # fmt: skip
         # Rows of a crossbar are ordered (ky, kx, channel).
         return torch.from_numpy(kept.T).reshape(shape[0], *shape[2:], shape[1]).movedim(-1, 1)
@@ -209,7 +218,9 @@ class TwofoldSparsity:
             if self.strength and not mask.hard:
                 left_out = torch.where(mask.kept, 0.0, layer.weight)
                 total = total + self.strength * torch.linalg.vector_norm(left_out)
-        return total + self.bit_strength * self.energy(network) if self.bit_strength else total
+        if self.bit_strength and isinstance(network, QuantNetwork):
+            total = total + self.bit_strength * self.energy(network)
+        return total
 
     def energy(self, network: nn.Module) -> torch.Tensor:
         """Return the mean energy of a weight, pJ, of which masked ones take none: a scalar."""
@@ -234,42 +245,39 @@ class TwofoldSparsity:
     def advance(self, network: nn.Module, progress: float) -> None:
         """Make the masks hard once their time has come; before every step, progress 0…1."""
         for _, mask in _masked(network):
-            mask.hard.fill_(progress >= self.phase)
+            mask.hard.logical_or_(torch.tensor(progress >= self.phase))
 
     @torch.no_grad()
     def settle(self, network: nn.Module) -> None:
         """Fold masks into plain weights, and choose the zero points that change no number."""
-        for layer in network.modules():
-            if isinstance(layer, QuantConv | QuantHead):
-                mask = _mask_of(layer)
-                if mask is not None:
-                    mask.hard.fill_(True)
-                # What saturates at this zero point must not grow at another.
-                weight, _ = layer.rounded()
-                self._place(layer)
-                if mask is not None:
-                    parametrize.remove_parametrizations(layer, "weight")
+        layers = [each.module for each in crossbar_modules(network)]
+        for layer in layers:
+            mask = _mask_of(layer)
+            if mask is not None:
+                mask.hard.fill_(True)
+            whole = isinstance(layer, QuantConv | QuantHead)
+            # What saturates at this zero point must not grow at another.
+            weight = layer.rounded()[0] if whole else None
+            self._place(layer)
+            if mask is not None:
+                parametrize.remove_parametrizations(layer, "weight")
+            if weight is not None:
                 layer.weight.copy_(weight)
 
     def _place(self, layer: Any, *, clipped: float = 0.0) -> None:
-        """Choose a layer's zero point, if it is free."""
-        if self.bit_strength and self.encoding == "offset" and layer.array.lossless:
+        """Choose a layer's zero point, if it has one and it is free."""
+        free = isinstance(layer, QuantConv | QuantHead) and layer.array.lossless
+        if free and self.bit_strength and self.encoding == "offset":
             codes, mask = layer.integers()[0].detach(), _mask_of(layer)
             if mask is not None and self.granularity == "row":
                 codes = codes[mask.kept]  # the others are not read
-            codes = codes.cpu().numpy().astype(np.int64)
-            layer.zero_point.fill_(best_zero_point(codes, layer.weight_bits, clipped=clipped))
+            integers = codes.cpu().numpy().astype(np.int64)
+            layer.zero_point.fill_(best_zero_point(integers, layer.weight_bits, clipped=clipped))
 
 
 def _check(name: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:  # false for NaN, too
         raise ParameterError(f"{name} must be a number from {low:g} to {high:g}, not {value:g}")
-
-
-def _crossbars(network: QuantNetwork) -> list[Any]:
-    """Return the modules of all crossbar layers, numbered as in the integer network."""
-    steps = [each.conv for each in network.layers() if isinstance(each, QuantCrossbar)]
-    return [*steps, network.head]
 
 
 def _mask_of(layer: nn.Module) -> _Mask | None:
@@ -282,5 +290,5 @@ def _mask_of(layer: nn.Module) -> _Mask | None:
 
 def _masked(network: nn.Module) -> Iterator[tuple[Any, _Mask]]:
     for layer in network.modules():
-        if isinstance(layer, QuantConv | QuantHead) and (mask := _mask_of(layer)) is not None:
+        if (mask := _mask_of(layer)) is not None:
             yield layer, mask
