@@ -107,6 +107,9 @@ class Compression(Protocol):
     def advance(self, network: nn.Module, progress: float) -> None:
         """Look at the masks before a step, after a share ``progress`` of all of them, 0…1."""
 
+    def changed(self, progress: float) -> float:
+        """Return when masks may have changed for the last time: a share of the run, 0…progress."""
+
     def settle(self, network: nn.Module) -> None:
         """Leave plain weights, after the last step; what is masked is exactly 0."""
 
@@ -135,6 +138,10 @@ class Several:
         """Advance all, in their order."""
         for part in self.parts:
             part.advance(network, progress)
+
+    def changed(self, progress: float) -> float:
+        """Return when any of them has changed masks for the last time."""
+        return max(part.changed(progress) for part in self.parts)
 
     def settle(self, network: nn.Module) -> None:
         """Settle all: the first that folds a weight folds what the others made of it, too."""

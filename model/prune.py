@@ -229,12 +229,21 @@ class AlignedPruning:
 
     def advance(self, network: nn.Module, progress: float) -> None:
         """Rank all pages, if it is time to; before every step, progress 0…1."""
-        share = (progress - self.begin) / (self.end - self.begin)
-        due = min(RANKINGS, math.floor(RANKINGS * share + 1e-9))
+        due = self._due(progress)
         layers = [pages for layer in _pruned(network) for pages in self._of(layer.module)]
         # More than one may be due in a run of few steps: only the last counts.
         while layers and int(layers[0].ranked) < due:
             self._rank(layers)
+
+    def _due(self, progress: float) -> int:
+        """Return how many rankings there should have been."""
+        share = (progress - self.begin) / (self.end - self.begin)
+        return max(0, min(RANKINGS, math.floor(RANKINGS * share + 1e-9)))
+
+    def changed(self, progress: float) -> float:
+        """Return the time of the last ranking, 0…progress."""
+        due = self._due(progress)
+        return self.begin + (self.end - self.begin) * due / RANKINGS if due else 0.0
 
     def _rank(self, layers: list[Pages]) -> None:
         """Mask the pages of all layers that answer least; one of each tile of rows stays."""

@@ -247,6 +247,10 @@ class TwofoldSparsity:
         for _, mask in _masked(network):
             mask.hard.logical_or_(torch.tensor(progress >= self.phase))
 
+    def changed(self, progress: float) -> float:
+        """Return when the masks became hard, 0…progress."""
+        return self.phase if progress >= self.phase else 0.0
+
     @torch.no_grad()
     def settle(self, network: nn.Module) -> None:
         """Fold masks into plain weights, and choose the zero points that change no number."""

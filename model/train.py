@@ -82,11 +82,15 @@ def run_epoch(
         if recipe.quantize != "none" and done >= frozen_from:
             freeze_norms(state.model)
         set_rates(state.optimizers, recipe.rate_at((done + 1) / (recipe.epochs * steps + 1)))
+        age = done
         if state.compression:
-            state.compression.advance(state.model, done / (recipe.epochs * steps))
+            progress = done / (recipe.epochs * steps)
+            state.compression.advance(state.model, progress)
+            age -= math.floor(state.compression.changed(progress) * recipe.epochs * steps)
         total += step(state, recipe, images, labels)
-        # The average begins short, so that the first random weights are soon forgotten.
-        follow(state.mean, state.model, min(recipe.average, (1 + done) / (10 + done)))
+        # The average begins short, so that the first random weights are soon forgotten; so are
+        # those with other masks.
+        follow(state.mean, state.model, min(recipe.average, (1 + age) / (10 + age)))
         journal.step()
     mean_loss = mean_over(world, total).item() / steps
     if not math.isfinite(mean_loss):

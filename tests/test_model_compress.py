@@ -123,7 +123,7 @@ def test_a_penalty_that_diverges_leaves_the_last_state(trained, tmp_path, capsys
         (
             ["--sparsity", "0.9"],
             (
-                "sparsity must be at most 0.5, not 0.9: more would empty body.0.first.0, "
+                "sparsity must be at most 0.5, not 0.9: more would empty body.0.first, "
                 "which has 1x2 pages"
             ),
         ),

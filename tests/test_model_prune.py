@@ -10,6 +10,7 @@ from quant_networks import twin
 from torch.nn.utils import parametrize
 
 from hw.params import ParameterError, ParameterTypeError
+from model.models import create_model
 from model.prune import RANKINGS, AlignedPruning, Pages
 
 
@@ -36,11 +37,11 @@ def convolutions(network):
 def answer(network, *values):
     """Let the loss answer to each page, layer by layer, as given."""
     for each, value in zip(pages(network), values, strict=True):
-        each.answer.copy_(torch.tensor(value) ** 2)
+        each.answer.copy_(torch.tensor(value).view_as(each.answer) ** 2)
 
 
 def kept(network):
-    return [each.kept.int().tolist() for each in pages(network)]
+    return [each.kept.flatten().int().tolist() for each in pages(network)]
 
 
 def images():
@@ -60,7 +61,8 @@ def test_attaching_changes_no_number():
 def test_rows_and_outputs_of_a_page_are_those_of_the_crossbar():
     factors = Pages((5, 3, 2, 2), 7, 2)
     assert (factors.tiles, factors.groups) == (2, 3)
-    factors.mask(torch.tensor([[1, 1, 0], [0, 1, 1]], dtype=torch.bool))
+    kept = torch.tensor([[1, 1, 0], [0, 1, 1]], dtype=torch.bool)
+    factors.mask(kept, ~kept)
     weight = factors(torch.ones(5, 3, 2, 2).contiguous(memory_format=torch.channels_last))
     rows = weight.permute(2, 3, 1, 0).reshape(12, 5)  # (ky, kx, channel), outputs
     wanted = torch.ones(12, 5)
@@ -76,7 +78,7 @@ def test_the_least_important_pages_of_all_layers_go():
     assert kept(network) == [[1, 1, 0], [1, 0, 0]]
     for conv, each in zip(convolutions(network), pages(network), strict=True):
         columns = conv.weight.flatten(1).abs().amax(1) > 0
-        assert torch.equal(columns, each.kept.repeat_interleave(16)[:40])
+        assert torch.equal(columns, each.kept[0].repeat_interleave(16)[:40])
 
 
 def test_a_share_that_grows_is_reached_half_way():
@@ -98,33 +100,27 @@ def test_no_ranking_between_two():
     before = copy.deepcopy(network.state_dict())
     answer(network, [1.0, 2.0, 3.0], [4.0, 5.0, 6.0])
     pruning.advance(network, 0.7)
-    masks = {name: value for name, value in before.items() if name.endswith(("kept", "scale"))}
+    masks = {name: value for name, value in before.items() if name.endswith(("kept", "doomed"))}
     assert all(torch.equal(network.state_dict()[name], value) for name, value in masks.items())
 
 
 def test_a_page_returns_that_the_loss_misses():
     pruning = AlignedPruning(0.2, penalty=0.0)
-    network = attached(pruning)
-    answer(network, [1.0, 5.0, 5.0], [5.0, 5.0, 5.0])
+    network = attached(pruning).train()
+    answer(network, [1.0, 5.0, 5.0], [5.0, 5.0, 1.5])
     pruning.advance(network, 0.2)
-    factors = pages(network)[0]
     assert kept(network) == [[0, 1, 1], [1, 1, 1]]
-    assert factors.delta[0] == 0
-    # What is wanted is the sum of the page that is missing.
     conv = convolutions(network)[0]
-    optimizer = torch.optim.Adam([factors.scale], lr=0.04)
     wanted = conv.parametrizations.weight.original.detach()[:16]
     for _ in range(20):
         found = conv.weight[:16]
         assert not found.any()  # it counts nothing
-        optimizer.zero_grad()
+        # What is wanted is the sum of the page that is missing.
         (-(found * wanted).sum()).backward()
-        optimizer.step()
-    assert 0.3 < factors.delta[0] < 1
-    answer(network, [5.0, 5.0, 5.0], [5.0, 5.0, 1.0])
+    assert pages(network)[0].answer[0, 0] > 5
     pruning.advance(network, 0.24)
     assert kept(network) == [[1, 1, 1], [1, 1, 0]]
-    assert torch.equal(conv.weight[:16], wanted * factors.delta[0])
+    assert torch.equal(conv.weight[:16], wanted)
 
 
 def test_a_page_that_gets_no_gradient_does_not_return():
@@ -138,14 +134,13 @@ def test_a_page_that_gets_no_gradient_does_not_return():
 
 
 def test_the_answer_is_the_mean_square_of_gradients():
-    network = attached(AlignedPruning(0.2))
+    network = attached(AlignedPruning(0.2)).train()
     conv, factors = convolutions(network)[0], pages(network)[0]
     for _ in range(500):
         conv.weight.square().sum().backward()
     original = conv.parametrizations.weight.original.detach()
     gradient = torch.stack([2 * part.square().sum() for part in original.split(16)])
-    assert torch.allclose(factors.answer, gradient.square(), rtol=1e-3)
-    assert torch.allclose(factors.scale.grad, 500 * gradient, rtol=1e-3)
+    assert torch.allclose(factors.answer[0], gradient.square(), rtol=1e-3)
 
 
 def test_one_page_of_each_tile_of_rows_stays():
@@ -168,7 +163,7 @@ def test_outputs_without_a_skip_are_silenced_last():
 
 def test_a_layer_is_not_emptied():
     message = (
-        "sparsity must be at most 0.666, not 0.8: more would empty body.0.first.0, "
+        "sparsity must be at most 0.666, not 0.8: more would empty body.0.first, "
         "which has 1x3 pages"
     )
     with pytest.raises(ParameterError, match=f"^{message}$"):
@@ -176,23 +171,46 @@ def test_a_layer_is_not_emptied():
     attached(AlignedPruning(0.666))
 
 
-def test_delta_stays_within_1():
-    pruning = AlignedPruning(0.2)
-    network = attached(pruning)
-    pages(network)[0].scale.data.copy_(torch.tensor([1.5, -0.5, -7.0]))
-    pruning.advance(network, 0.01)
-    assert pages(network)[0].delta.tolist() == [1.0, -0.5, -1.0]
-
-
-def test_all_that_moves_is_penalised_and_no_delta_is_decayed():
+def test_what_is_about_to_go_is_penalised():
     pruning = AlignedPruning(0.5, penalty=0.25)
     network = attached(pruning)
-    pages(network)[0].scale.data.mul_(-1)
-    assert pruning.penalty(network).item() == pytest.approx(0.25 * 6)
-    assert {each.scale.dim() for each in pages(network)} == {1}
+    assert pruning.penalty(network) == 0  # nothing is, before the first ranking
+    answer(network, [4.0, 5.0, 3.0], [9.0, 2.0, 1.0])
+    pruning.advance(network, 0.04)
+    assert kept(network) == [[1, 1, 1], [1, 1, 0]]
+    first, second = (conv.weight.detach().split(16) for conv in convolutions(network))
+    wanted = 0.25 * (first[2].norm() + second[1].norm())
+    assert pruning.penalty(network).item() == pytest.approx(wanted.item())
     pruning.advance(network, 1.0)
     assert pruning.penalty(network) == 0
-    assert not pages(network)[0].delta.requires_grad
+
+
+def test_pages_that_are_0_from_the_start_stay_so():
+    network = copy.deepcopy(calibrated())
+    convolutions(network)[1].weight.data[16:32] = 0
+    pruning = AlignedPruning(0.2)
+    pruning.attach(network)
+    assert kept(network) == [[1, 1, 1], [1, 0, 1]]
+    network.train()
+    for conv in convolutions(network):
+        conv.weight.square().sum().backward()
+    pruning.advance(network, 1.0)
+    assert kept(network) == [[1, 1, 1], [1, 0, 1]]
+
+
+def test_a_network_of_floats_has_the_same_pages():
+    torch.manual_seed(0)
+    network = create_model("psp_48_2", num_classes=10, image_size=12, form="skip_before_shift")
+    pruning = AlignedPruning(0.25)
+    pruning.attach(network)
+    assert [each.carried for each in pages(network)] == [True, False] * 2
+    found = network(images())
+    found.square().mean().backward()
+    pruning.settle(network)
+    assert not any(map(parametrize.is_parametrized, network.modules()))
+    gone = [not part.any() for step in network.body for conv in (step.first[0], step.second[0])
+            for part in conv.weight.split(16)]  # fmt: skip
+    assert sum(gone) == 3
 
 
 def test_what_is_settled_is_plain_and_zero():
@@ -200,7 +218,6 @@ def test_what_is_settled_is_plain_and_zero():
     network = attached(pruning)
     answer(network, [4.0, 5.0, 3.0], [9.0, 2.0, 1.0])
     pruning.advance(network, 0.4)
-    pages(network)[0].scale.data.mul_(0.5)
     found = network(images())
     pruning.settle(network)
     assert not any(map(parametrize.is_parametrized, network.modules()))
