@@ -80,12 +80,12 @@ def test_resumed_equals_uninterrupted(trained, whole, tmp_path, capsys):
         assert (tmp_path / name).read_bytes() == (whole / name).read_bytes()
 
 
-def test_factors_that_are_not_restored_would_be_noticed(trained, whole, tmp_path, capsys):
+def test_masks_that_are_not_restored_would_be_noticed(trained, whole, tmp_path, capsys):
     line = [str(trained), "--out", str(tmp_path), *OPTIONS]
     with stopped_at(1):
         compress.main(line)
     tensors, facts = checkpoint.read(tmp_path / train.LAST)
-    swapped = {name: value.flip(0) for name, value in tensors.items() if name.endswith(".scale")}
+    swapped = {name: value.flip(-1) for name, value in tensors.items() if name.endswith(".answer")}
     assert swapped
     checkpoint.write(tmp_path / train.LAST, tensors | swapped, facts)
     compress.main([*line, "--resume"])

@@ -10,8 +10,8 @@ from quant_networks import twin
 from torch.nn.utils import parametrize
 
 from hw.params import ParameterError, ParameterTypeError
-from model.models import create_model
 from model.prune import RANKINGS, AlignedPruning, Pages
+from model.psp import create_model
 
 
 @functools.cache
