@@ -84,7 +84,7 @@ class Compress:
     method: str
     sparsity: float
     page_sparsity: float = 0.0
-    penalty: float = 0.001
+    penalty: float = 0.01
     bit_penalty: float = 0.0
     granularity: str = "row"
     rows: int = 64
@@ -129,7 +129,7 @@ class Compress:
         granularity: Any = self.granularity
         return TwofoldSparsity(
             sparsity, penalty=self.penalty, bit_penalty=self.bit_penalty,
-            granularity=granularity, encoding="offset",
+            granularity=granularity, columns=self.columns,
         )  # fmt: skip
 
     def _pruning(self, sparsity: float, end: float) -> list[Compression]:
@@ -214,7 +214,7 @@ def options_parser() -> cli.Parser:
         "--page-sparsity", type=float, metavar="SHARE",
         help="joint: share of the pages that go first (default: half of the sparsity)",
     )  # fmt: skip
-    group.add_argument("--penalty", type=float, default=0.001, metavar="λ", help="of the masks")
+    group.add_argument("--penalty", type=float, default=0.01, metavar="λ", help="of the masks")
     group.add_argument("--bit-penalty", type=float, default=0.0, metavar="β", help="of the codes")
     group.add_argument(
         "--granularity", choices=GRANULARITIES, default="row", help="what a register masks"

@@ -33,7 +33,7 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from hw.lfsr_params import MIN_POSITIONS, LfsrMask, page_seed
-from hw.params import ParameterError
+from hw.params import ParameterError, check_integer
 from model.cell_energy import Encoding, best_zero_point, weight_energy
 from model.compression import CrossbarModule, crossbar_modules
 from model.quant import two_to
@@ -45,8 +45,6 @@ __all__ = ["Granularity", "TwofoldSparsity", "page_mask"]
 Granularity = Literal["row", "weight"]
 """Whole rows of a page, which hardware gates; or single weights, as published."""
 
-COLUMNS = 64
-"""Of a crossbar."""
 CLIPPED = 1 / 500
 """Share of a layer's weights that a zero point chosen before training may clip."""
 
@@ -158,6 +156,8 @@ class TwofoldSparsity:
         Share of the run after which masked weights are 0, 0…1.
     reach : float
         R: codes that a weight may move for 1 pJ.
+    columns : int
+        Of a crossbar: a page has as many outputs as it has whole weights.
 
     Raises
     ------
@@ -168,7 +168,7 @@ class TwofoldSparsity:
     def __init__(
         self, sparsity: float, *, penalty: float = 0.01, bit_penalty: float = 0.0,
         granularity: Granularity = "row", encoding: Encoding = "offset", head: bool = False,
-        phase: float = 0.3, reach: float = 4.0,
+        phase: float = 0.3, reach: float = 4.0, columns: int = 64,
     ) -> None:  # fmt: skip
         _check("sparsity", sparsity, 0, 0.999)
         _check("penalty", penalty, 0, 1e6)
@@ -181,6 +181,7 @@ class TwofoldSparsity:
         self.sparsity, self.strength, self.bit_strength = sparsity, penalty, bit_penalty
         self.granularity, self.encoding, self.head = granularity, encoding, head
         self.phase, self.reach = phase, reach
+        self.columns = check_integer("columns", columns, 1, 4096)
 
     def attach(self, network: Any) -> None:
         """Parametrise the weights, before optimisers and averaged copy are made.
@@ -206,7 +207,7 @@ class TwofoldSparsity:
         kept = page_mask(
             shape[1:].numel(), shape[0], layer=number, array_rows=layer.array.rows,
             sparsity=self.sparsity, granularity=self.granularity,
-            page_outputs=max(1, COLUMNS // layer.cells),
+            page_outputs=max(1, self.columns // layer.cells),
         )  # fmt: skip
         # Rows of a crossbar are ordered (ky, kx, channel).
         return torch.from_numpy(kept.T).reshape(shape[0], *shape[2:], shape[1]).movedim(-1, 1)
