@@ -159,7 +159,7 @@ def _cells(
 
 def _affine(norm: PowerOfTwoNorm) -> Affine:
     gain, offset = norm.coefficients(norm.mean)
-    exponent = torch.frexp(gain.abs()).exponent - 1 - norm.lowest
+    exponent = torch.where(gain == 0, 0, torch.frexp(gain.abs()).exponent - 1 - norm.lowest)
     return Affine(
         sign=gain.sign().numpy().astype(np.int8),
         exponent=exponent.numpy().astype(np.uint8),

@@ -18,6 +18,8 @@ MAX_GAIN = 7
 MAX_FRACTION = 15
 """f: how many bits are dropped afterwards at most."""
 OFFSET_BITS = 16
+_CONSTANT = 0.25
+"""Steps of the incoming grid: with a deviation below that, a channel does not vary."""
 
 
 class PowerOfTwoNorm(nn.Module):
@@ -83,13 +85,17 @@ class PowerOfTwoNorm(nn.Module):
         self.lowest.fill_(min(least, rounded))
 
     def _gain(self) -> torch.Tensor:
-        gain: torch.Tensor = self.norm.weight * torch.rsqrt(self.norm.running_var + self.norm.eps)
-        return gain
+        variance = self.norm.running_var
+        gain: torch.Tensor = self.norm.weight * torch.rsqrt(variance + self.norm.eps)
+        # A channel that does not vary, such as one whose weights were all pruned, has nothing to be
+        # amplified: a large gain would only show how far the running mean lags behind.
+        return torch.where(variance < (_CONSTANT * self._grids[0].step) ** 2, 0.0, gain)
 
     def coefficients(self, mean: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return gain and offset of each channel: ±2^E, and multiples of `unit`."""
         lowest = int(self.lowest)
-        gain = nearest_power(self._gain(), lowest, lowest + MAX_GAIN)
+        wanted = self._gain()
+        gain = nearest_power(wanted, lowest, lowest + MAX_GAIN) * (wanted != 0)
         half = 1 << (OFFSET_BITS - 1)
         return gain, to_grid(self.norm.bias - mean * gain, self.unit, -half, half - 1)
 

@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from model import checkpoint
+from model.compression import Compression
 from model.data import Dataset
 from model.optimizer import make_optimizers, set_rates
 from model.parallel import World, share_batch_norm
@@ -44,6 +45,10 @@ class State:
         Epochs done.
     log : list of dict
         A line for each.
+    compression : Compression, optional
+        What is done to the weights of `model` and `mean` on the way.
+    record : dict, optional
+        What a run depends on besides the recipe.
     """
 
     model: nn.Module
@@ -53,6 +58,8 @@ class State:
     teacher: nn.Module | None = None
     epoch: int = 0
     log: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    compression: Compression | None = None
+    record: dict[str, Any] | None = None
 
     def _slots(self) -> Iterator[tuple[str, torch.Tensor]]:
         """Yield name and tensor of everything that the optimisers remember."""
@@ -66,8 +73,13 @@ class State:
         tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
         tensors |= {f"ema.{k}": v for k, v in self.mean.state_dict().items()}
         tensors |= {f"optimizer.{k}": v for k, v in self._slots()}
-        facts = {"recipe": dataclasses.asdict(recipe), "epoch": self.epoch, "log": self.log}
+        facts = {"epoch": self.epoch, "log": self.log} | self.origin(recipe)
         checkpoint.write(file, tensors, facts)
+
+    def origin(self, recipe: Recipe) -> dict[str, Any]:
+        """Return the facts on which the weights of a checkpoint depend."""
+        facts = {"recipe": dataclasses.asdict(recipe)}
+        return facts | ({"compression": self.record} if self.record else {})
 
     def restore(self, file: Path, recipe: Recipe) -> None:
         """Go back to a checkpoint of the same recipe.
@@ -80,6 +92,8 @@ class State:
         tensors, facts = checkpoint.read(file)
         if Recipe.read(facts.get("recipe")) != recipe:
             raise checkpoint.CheckpointError(f"{file} must be of the same recipe, not another")
+        if facts.get("compression") != self.record:
+            raise checkpoint.CheckpointError(f"{file} must be compressed alike, not otherwise")
         epoch, log = facts.get("epoch"), facts.get("log")
         if type(epoch) is not int or not 0 <= epoch <= recipe.epochs:
             raise checkpoint.CheckpointError(
@@ -123,6 +137,8 @@ def start(
     compiled: bool = False,
     prepare: Prepare | None = None,
     teacher: nn.Module | None = None,
+    compression: Compression | None = None,
+    record: dict[str, Any] | None = None,
 ) -> State:
     """Make the network and the optimisers, as the seed says; parameters as for `train`."""
     world = world or World()
@@ -130,14 +146,19 @@ def start(
     model = recipe.network(num_classes=dataset.num_classes, image_size=dataset.image_size)
     model = prepare(model) if prepare else model
     model.to(world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    mean = copy.deepcopy(model).requires_grad_(False)
+    mean = copy.deepcopy(model)
+    if compression:
+        # Not before: a copy of a parametrised module shares its class, and could not be settled.
+        for network in (model, mean):
+            compression.attach(network)
+    mean.requires_grad_(False)
     share_batch_norm(model, world)
     optimizers = make_optimizers(model, recipe)
     run = world.wrap(torch.compile(model) if compiled else model)  # type: ignore[arg-type]
     if teacher:
         teacher.to(world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         teacher.eval().requires_grad_(False)
-    return State(model, mean, optimizers, run, teacher)
+    return State(model, mean, optimizers, run, teacher, compression=compression, record=record)
 
 
 def follow(mean: nn.Module, model: nn.Module, average: float) -> None:

@@ -36,6 +36,8 @@ def backward(
         loss = functional.cross_entropy(logits, labels, label_smoothing=recipe.smoothing)
         if state.teacher:
             loss = loss.lerp(distance(logits, state.teacher(images)), recipe.distil)
+        if state.compression:
+            loss = loss + state.compression.penalty(state.model)
     state.model.zero_grad(set_to_none=True)
     loss.backward()
     return loss.detach()

@@ -20,7 +20,7 @@ import dataclasses
 import json
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from torch import nn
 from hw import cli
 from hw.params import ParameterError
 from model import checkpoint, qat
+from model.compression import Compression
 from model.data import Augment, DataError, Dataset, batches, epoch_generator, load
 from model.evaluate import FINAL, accuracy
 from model.journal import LOG, Journal
@@ -81,9 +82,15 @@ def run_epoch(
         if recipe.quantize != "none" and done >= frozen_from:
             freeze_norms(state.model)
         set_rates(state.optimizers, recipe.rate_at((done + 1) / (recipe.epochs * steps + 1)))
+        age = done
+        if state.compression:
+            progress = done / (recipe.epochs * steps)
+            state.compression.advance(state.model, progress)
+            age -= math.floor(state.compression.changed(progress) * recipe.epochs * steps)
         total += step(state, recipe, images, labels)
-        # The average begins short, so that the first random weights are soon forgotten.
-        follow(state.mean, state.model, min(recipe.average, (1 + done) / (10 + done)))
+        # The average begins short, so that the first random weights are soon forgotten; so are
+        # those with other masks.
+        follow(state.mean, state.model, min(recipe.average, (1 + age) / (10 + age)))
         journal.step()
     mean_loss = mean_over(world, total).item() / steps
     if not math.isfinite(mean_loss):
@@ -108,6 +115,8 @@ def train(
     tensorboard: bool = False,
     prepare: Prepare | None = None,
     teacher: nn.Module | None = None,
+    compression: Compression | None = None,
+    record: dict[str, Any] | None = None,
 ) -> State:
     """Train to the end, writing a checkpoint and a line of log each epoch.
 
@@ -130,6 +139,10 @@ def train(
         Takes the fresh network and returns the one to train: see `model.qat.begin`.
     teacher : nn.Module
         What a share ``recipe.distil`` of the loss compares with.
+    compression : Compression
+        What is done to the weights on the way: see `model.compress`.
+    record : dict
+        Its settings, which checkpoints keep; a run is resumed with the same ones only.
 
     Raises
     ------
@@ -153,7 +166,10 @@ def train(
     )  # fmt: skip
     # What does not fit is told before anything is written.
     next(epoch_batches(recipe, dataset, augment, world, 0))
-    state = start(recipe, dataset, world=world, compiled=compiled, prepare=prepare, teacher=teacher)
+    state = start(
+        recipe, dataset, world=world, compiled=compiled, prepare=prepare, teacher=teacher,
+        compression=compression, record=record,
+    )  # fmt: skip
     if resume:
         state.restore(last, recipe)
     steps = len(dataset.train_images) // recipe.batch_size
@@ -172,6 +188,9 @@ def train(
             if world.rank == 0:
                 state.save(last, recipe)
                 journal.record(state.log)
+        if compression:
+            for network in (state.model, state.mean):
+                compression.settle(network)
         if world.rank == 0:
             _finish(state, recipe, dataset, out / FINAL)
             journal.finish(state.log, f"{recipe.model}, {recipe.dataset}, seed {recipe.seed}")
@@ -182,10 +201,9 @@ def _finish(state: State, recipe: Recipe, dataset: Dataset, file: Path) -> None:
     """Write the averaged network. Without times: the same run gives the same bytes."""
     tensors = {f"model.{k}": v for k, v in state.mean.state_dict().items()}
     facts = {
-        "recipe": dataclasses.asdict(recipe),
         "log": [{k: line[k] for k in ("epoch", "loss", "accuracy")} for line in state.log],
         "data": {k: getattr(dataset, k) for k in ("num_classes", "image_size", "mean", "std")},
-    }
+    } | state.origin(recipe)
     checkpoint.write(file, tensors, facts)
 
 
@@ -205,15 +223,20 @@ def options_parser() -> cli.Parser:
     parser.add_argument("--compile", action="store_true", help="torch.compile: pays on a GPU")
     parser.add_argument("--tensorboard", action="store_true", help="write event files too")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    add_fields(parser, fields.values())
+    return parser
+
+
+def add_fields(parser: cli.Parser, fields: Iterable[dataclasses.Field[Any]]) -> None:
+    """Add an option for each of a recipe's fields, there if it is given."""
     group = parser.add_argument_group("recipe")
-    for name, field in fields.items():
+    for field in fields:
         kind = type(field.default)
         group.add_argument(
-            f"--{name.replace('_', '-')}", type=kind, default=argparse.SUPPRESS,
+            f"--{field.name.replace('_', '-')}", type=kind, default=argparse.SUPPRESS,
             choices=field.metadata.get("choices"), help=_help(field),
             metavar=None if "choices" in field.metadata else kind.__name__.upper(),
         )  # fmt: skip
-    return parser
 
 
 def _help(field: dataclasses.Field[Any]) -> str:
@@ -230,7 +253,7 @@ def _help(field: dataclasses.Field[Any]) -> str:
     return f"{text} (default: {', '.join([str(field.default), *others])})"
 
 
-def _make_folder(out: Path) -> None:
+def make_folder(out: Path) -> None:
     """Make the folder of a run.
 
     Raises
@@ -259,7 +282,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 recipe, prepare, teacher = qat.begin(source, recipe, dataset)
             qat.check(recipe, world)
             if not switches["resume"]:
-                _make_folder(out)
+                make_folder(out)
             state = train(
                 recipe, dataset, out, world=world, compiled=compiled, prepare=prepare,
                 teacher=teacher, **switches,

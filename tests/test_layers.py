@@ -17,7 +17,8 @@ LEAVES = {
     "model.intnet_maps", "model.intnet_rules", "model.schedule", "model.ranges",
     "model.executor", "model.fast_executor", "model.agreement", "model.random_intnet",
     "model.onnx_export", "model.onnx_graph", "model.onnx_layers", "model.onnx_runtime",
-    "model.qonnx_graph", "model.qonnx_runtime",
+    "model.qonnx_graph", "model.qonnx_runtime", "model.compress_report", "model.shrink",
+    "model.cell_energy",
 }  # fmt: skip
 MODULES = sorted(
     ".".join(path.relative_to(ROOT).with_suffix("").parts)

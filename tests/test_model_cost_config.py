@@ -36,6 +36,12 @@ KEYS = {key.name: key for key in keys()}
         ("clock_hz", 0, "must be a number from 100000 to 1e+11 Hz, not 0"),
         ("efficiency_divisor", 0.5, "must be a number from 1 to 2, not 0.5"),
         ("shift", "line", 'must be "fused", "lanes" or "in_place", not \'line\''),
+        ("row_gating", "rows", "must be \"registers\", not 'rows'"),
+        (
+            "row_gating",
+            "registers",
+            "must be with cell_energy_j, not without: what a row saves follows from its cells",
+        ),
         ("mapping", ["array"], 'must be "reference" or "array", not [\'array\']'),
         ("activations", None, 'must be "gelu" or "relu", not None'),
         ("cell_energy_j", 1e-12, "must be a list of numbers in J, not 1e-12"),
@@ -96,7 +102,10 @@ def test_a_design_may_choose_its_crossbars():
             "columns_per_adc": 4, "clock_hz": 1e9, "shift": "fused", "adc_energy_j": 1e-13,
             "shift_clock_hz": 5e8, "activations": "relu"}  # fmt: skip
     assert differences(config(), config(**free)) == ()
-    assert set(free) == {key.name for key in KEYS.values() if not key.equal}
+    # Gating needs energies of cells.
+    assert load("shiftbar").row_gating == "registers"
+    assert differences(load("twofold"), load("shiftbar")) == ()
+    assert {*free, "row_gating"} == {key.name for key in KEYS.values() if not key.equal}
 
 
 @pytest.mark.parametrize("name", [key.name for key in KEYS.values() if key.equal])

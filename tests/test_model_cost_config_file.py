@@ -180,16 +180,13 @@ def test_refuses_other_files(tmp_path):
     ("name", "nearest"), [("date2042", "; the nearest is date2024"), ("isaac", "")]
 )
 def test_an_unknown_name_gets_the_nearest(name, nearest):
-    message = (
-        f"config must be one of date2024, date2024_22nm, integer_only, twofold or a file .toml, "
-        f"not '{name}'{nearest}"
-    )
+    message = f"config must be one of {PUBLISHED} or a file .toml, not '{name}'{nearest}"
     with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
         load(name)
 
 
 def test_the_published_ones_are_all_there():
-    assert NAMES == ("date2024", "date2024_22nm", "integer_only", "twofold")
+    assert NAMES == ("date2024", "date2024_22nm", "integer_only", "shiftbar", "twofold")
 
 
 @given(st.text(max_size=200))

@@ -11,10 +11,12 @@ from costs import config, conv, network
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hw.lfsr_params import LfsrMask, page_seed
+from model.cost.chip import ASSUMED_ACTIVITY
 from model.cost.components import ANALOG, GROUPS
 from model.cost.config_file import load
 from model.cost.networks import named
-from model.cost.simulate import simulate
+from model.cost.simulate import READS, simulate
 from model.cost.statistics import Statistics
 from model.cost.technology import GATE_INPUT_AREA, Constants, load_constants
 from scripts.cost_runs import REFERENCE, errors, load_runs
@@ -211,6 +213,32 @@ def test_rows_of_table_1_are_predicted(row):
 def test_further_areas_of_the_reference_simulator_are_predicted(name, side, node, area):
     cost = simulate(named(name), config(side, node_nm=float(node)))
     assert cost.area * 1e6 == pytest.approx(area, rel=0.03)
+
+
+def test_gated_rows_are_not_read_where_the_design_gates():
+    rng = np.random.default_rng(3)
+    weights = rng.integers(129, 256, (64, 32)).astype(np.uint8)
+    for group, count in enumerate((16, 40)):
+        mask = LfsrMask(positions=64, count=count, seed=page_seed(64, 1, 0, group)).kept()
+        weights[~mask, 16 * group : 16 * group + 16] = 128
+    layers = [
+        conv(64, 32, name=name, statistics=Statistics(
+            weights=weights, weight_bits=8, act_bits=8, zero_point=128, activity=None))
+        for name in ("first", "second")
+    ]  # fmt: skip
+    plain, gated = (simulate(network(*layers), load(name)) for name in ("twofold", "shiftbar"))
+    table = np.array(load("twofold").cell_energy_j)
+    energy = sum(table[weights >> low & 3] for low in (0, 2, 4, 6))
+    share = energy[weights != 128].sum() / energy.sum()
+    # The masks are those of the second layer: the first one's registers gate hardly anything.
+    scale = ASSUMED_ACTIVITY["gelu"] / ASSUMED_ACTIVITY["relu"]
+    first, second = (
+        gated.layers[n].energy_j[READS] / plain.layers[n].energy_j[READS] / scale for n in (0, 1)
+    )
+    assert second == pytest.approx(share)
+    assert share + 0.1 < first <= 1
+    others = [{**cost.layers[1].energy_j, READS: 0} for cost in (plain, gated)]
+    assert others[0] == others[1]
 
 
 def test_rectified_activations_take_less_as_in_the_reference_simulator():

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from hw.lfsr_params import LfsrMask, page_seed
 from hw.params import ParameterError
 from model import executor, golden, intnet
 from model.cost.statistics import Statistics, measure
@@ -135,3 +136,40 @@ def test_refuses_more_images_than_there_are():
         rule = f"images must be an integer from 1 to 48, {message}"
         with pytest.raises(ParameterError, match=f"^{re.escape(rule)}$"):
             measure(ZOO, images=images)
+
+
+CELL_ENERGY = (0.079, 0.36, 0.73, 1.49)
+
+
+def gated(activity=None):
+    """Return a layer of two row tiles and three column groups, whose registers keep some rows."""
+    rng = np.random.default_rng(7)
+    weights = np.full((128, 40), 128, np.uint8)
+    kept = np.zeros(weights.shape, bool)
+    for (tile, group), count in {(0, 0): 20, (0, 1): 64, (0, 2): 30, (1, 1): 5}.items():
+        seed = page_seed(64, 4, tile, group)
+        mask = LfsrMask(positions=64, count=count, seed=seed).kept()
+        kept[64 * tile : 64 * tile + 64, 16 * group : 16 * group + 16] |= mask[:, None]
+    weights[kept] = rng.integers(129, 256, kept.sum())
+    found = dataclasses.replace(statistics(weights), activity=activity)
+    return found, kept
+
+
+@pytest.mark.parametrize("measured", [False, True])
+def test_gated_rows_take_nothing_and_absent_pages_are_not_counted(measured):
+    activity = np.random.default_rng(1).random((8, 128)) if measured else None
+    found, kept = gated(activity)
+    driven, everything = 0.0, 0.0
+    for row, output in np.ndindex(*found.weights.shape):
+        digits = [int(found.weights[row, output]) >> low & 3 for low in (0, 2, 4, 6)]
+        energy = sum(CELL_ENERGY[digit] for digit in digits)
+        energy *= activity[:, row].mean() if measured else 1
+        driven += energy * kept[row, output]
+        everything += energy * (row < 64 or 16 <= output < 32)
+    options = {"array_rows": 64, "array_columns": 64}
+    share = found.driven_share(CELL_ENERGY, layer=4, **options)
+    assert share == pytest.approx(driven / everything)
+    # The register of another layer gates hardly anything; dense weights have nothing to gate.
+    assert found.driven_share(CELL_ENERGY, layer=5, **options) > share + 0.1
+    dense = statistics(np.random.default_rng(2).integers(0, 128, (64, 32)))
+    assert dense.driven_share(CELL_ENERGY, layer=0, **options) == 1

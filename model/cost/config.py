@@ -93,6 +93,11 @@ class Config:
         *("J", 1e-17, 1e-8),
         optional=True,
     )
+    row_gating: Literal["registers"] | None = choice(
+        "what keeps masked rows of a page from being driven; without, nothing does",
+        "registers",
+        optional=True,
+    )
     activations: Literal["gelu", "relu"] = choice(
         "non-linearity whose output is assumed where activations are unknown", "gelu", "relu"
     )
@@ -134,6 +139,12 @@ class Config:
                 f"cell_energy_j must have a value for each of the {1 << self.cell_bits} levels of "
                 f"a cell, not {len(self.cell_energy_j)}",
                 "cell_energy_j",
+            )
+        if self.row_gating is not None and self.cell_energy_j is None:
+            raise ConfigError(
+                "row_gating must be with cell_energy_j, not without: "
+                "what a row saves follows from its cells",
+                "row_gating",
             )
 
     def _check(self, name: str, rule: str, limit: float, *, less: bool = False) -> None:

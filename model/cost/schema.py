@@ -84,7 +84,7 @@ class Key:
 
 def _either(words: tuple[str, ...]) -> str:
     *most, last = (f'"{word}"' for word in words)
-    return f"{', '.join(most)} or {last}"
+    return f"{', '.join(most)} or {last}" if most else last
 
 
 def count(about: str, low: int, high: int, *, equal: str = "") -> Any:
@@ -109,9 +109,9 @@ def numbers(about: str, unit: str, low: float, high: float, *, equal: str = "") 
     )
 
 
-def choice(about: str, *choices: str, equal: str = "") -> Any:
+def choice(about: str, *choices: str, optional: bool = False, equal: str = "") -> Any:
     """Return the field of a word from a list."""
-    return _field(Key(about=about, kind="choice", choices=choices, equal=equal))
+    return _field(Key(about=about, kind="choice", choices=choices, optional=optional, equal=equal))
 
 
 def _field(key: Key) -> Any:

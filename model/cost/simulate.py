@@ -11,6 +11,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 
 import numpy as np
+import numpy.typing as npt
 
 from model.cost import components, digital
 from model.cost.chip import chip_and_layers
@@ -21,7 +22,10 @@ from model.cost.mapping import map_network
 from model.cost.placement import ChipMapping, LayerMapping
 from model.cost.technology import Constants, Node, load_constants
 
-__all__ = ["ChipCost", "LayerCost", "simulate"]
+__all__ = ["READS", "ChipCost", "LayerCost", "simulate"]
+
+READS = "sensed current"
+"""The component whose energy wordlines decide."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -187,6 +191,7 @@ def simulate(network: Network, config: Config, *, constants: Constants | None = 
     latency = components.latencies(chip, layers, constants)
     side = components.tile_length(chip, area)
     energy = components.energies(chip, layers, side, constants)
+    energy[READS] = energy[READS] * _driven_shares(mapping, config)
     total = np.sum(list(latency.values()), axis=0)
     leaked = components.leakage(chip, layers, area, total, constants)
     reference = config.counting == "reference"
@@ -212,6 +217,20 @@ def simulate(network: Network, config: Config, *, constants: Constants | None = 
             for layer in network.layers
         ),
     )
+
+
+def _driven_shares(mapping: ChipMapping, config: Config) -> npt.NDArray[np.float64]:
+    """Return which share of the energy of reads gating leaves, one value a layer."""
+    shares = np.ones(len(mapping.layers))
+    if config.row_gating is None or config.cell_energy_j is None:
+        return shares
+    for number, each in enumerate(mapping.layers):
+        if each.layer.statistics is not None:
+            shares[number] = each.layer.statistics.driven_share(
+                config.cell_energy_j, layer=number,
+                array_rows=config.array_rows, array_columns=config.array_columns,
+            )  # fmt: skip
+    return shares
 
 
 def _analog(energy_j: Mapping[str, float]) -> float:

@@ -9,13 +9,14 @@ driven in a plane if that bit of its two's complement is 1. A leaf.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from hw.params import check_integer
 from model import executor, fast_executor, golden
+from model.cell_energy import driven_weights
 from model.images import zoo_images
 from model.intnet import Crossbar, IntNet
 
@@ -102,6 +103,38 @@ class Statistics:
         starts = (range(0, used.shape[0], array_rows), range(0, used.shape[1], array_columns))
         down = np.logical_or.reduceat(used, starts[0], axis=0)
         return np.logical_or.reduceat(down, starts[1], axis=1)
+
+    def driven_share(
+        self, cell_energy: Sequence[float], *, layer: int, array_rows: int, array_columns: int
+    ) -> float:
+        """Return which share of the energy of reads is left where masked rows are gated.
+
+        A row is gated for a page if the page's register masks it (`hw.row_masks`). Crossbars that
+        are not placed are in neither sum.
+
+        Parameters
+        ----------
+        cell_energy : sequence of float
+            Of a read, by what the cell stores: 2^cell_bits of them.
+        layer : int
+            Number of the layer among the network's crossbar layers.
+        array_rows, array_columns : int
+        """
+        cell_bits = (len(cell_energy) - 1).bit_length()
+        cells = -(-self.weight_bits // cell_bits)
+        outputs = max(1, array_columns // cells)
+        driven = driven_weights(
+            self.weights, self.zero_point, layer=layer, rows=array_rows, outputs=outputs
+        )
+        placed = self.stored(array_rows, outputs * cells, cell_bits)
+        placed = placed.repeat(array_rows, 0)[: len(driven)]
+        placed = placed.repeat(outputs, 1)[:, : driven.shape[1]]
+        levels = np.array(cell_energy)[self.cells(cell_bits)]
+        energy = levels.reshape(*self.weights.shape, cells).sum(2)
+        if self.activity is not None:
+            energy *= self.activity.driven.sum(0)[:, None]
+        everything = float(energy[placed].sum())
+        return float(energy[driven & placed].sum()) / everything if everything else 1.0
 
 
 def measure(

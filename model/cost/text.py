@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from model.cost.avoided import avoided
 from model.cost.config import Config
 from model.cost.results import (
     area_groups,
@@ -72,7 +73,7 @@ def summary(cost: ChipCost) -> str:
 
 
 def comparison(costs: Sequence[ChipCost]) -> str:
-    """Return a line a network, and what is assumed of each."""
+    """Return a line a network, what other schemes would add to each, and what is assumed."""
     head = ("network", "config", "area mm²", "latency", "shift", "energy", "analog", "TOPS/W",
             "copies %", "unique %", "arrays %")  # fmt: skip
     rows = [
@@ -91,7 +92,17 @@ def comparison(costs: Sequence[ChipCost]) -> str:
         for cost in costs
     ]  # fmt: skip
     notes = [f"  note: {cost.network}: {note}" for cost in costs for note in assumptions(cost)]
-    return "\n".join([*_table([head, *rows], left=2), "", *notes])
+    return "\n".join([*_table([head, *rows], left=2), "", *_avoided(costs), "", *notes])
+
+
+def _avoided(costs: Sequence[ChipCost]) -> list[str]:
+    rows: list[tuple[str, ...]] = [("network", "what it avoids", "cells, k", "area mm²", "energy")]
+    rows += [
+        (cost.network, name, f"{cells / 1000:.0f}", f"{1e6 * area:.3f}", si(energy, "J"))
+        for cost in costs
+        for name, cells, area, energy in avoided(cost)
+    ]
+    return _table(rows, left=2)
 
 
 def _layers(cost: ChipCost) -> list[tuple[str, ...]]:

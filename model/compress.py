@@ -1,0 +1,314 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Compress a trained network for crossbars: ``python -m model.compress CKPT --out DIR``.
+
+The network trains on for integers, as ``python -m model.train --quantize`` does, while pages of its
+crossbars become 0 (``--method aligned``, `model.prune`), weights of each page by the mask of a
+shift register (``twofold``, `model.sparsity`), or both (``joint``). The folder holds what
+`model.train` writes, and
+
+``report.json``
+    accuracy and energy before and after, zeros and absent pages of each layer.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from hw import cli
+from hw.params import ParameterError, check_integer
+from model import checkpoint, compress_report, qat
+from model.cell_energy import Skip, network_energy
+from model.compression import Compression, Several
+from model.data import DataError, Dataset, load
+from model.evaluate import accuracy, load_network
+from model.export import export
+from model.intnet import IntNet
+from model.parallel import World
+from model.prune import AlignedPruning
+from model.quant_network import QuantNetwork
+from model.recipe import Recipe
+from model.shrink import shrink
+from model.sparsity import TwofoldSparsity
+from model.state import Prepare
+from model.train import FINAL, LAST, DivergenceError, add_fields, make_folder, train
+
+__all__ = ["METHODS", "REPORT", "Compress", "main", "report"]
+
+PROGRAM = "python -m model.compress"
+REPORT = "report.json"
+METHODS = ("aligned", "twofold", "joint")
+GRANULARITIES = ("row", "weight")
+DEFAULTS: dict[str, Any] = {"rate": 0.004, "matrix_rate": 0.008, "distil": 0.9, "freeze": 0.7}
+"""Where the recipe differs from `model.qat`'s: what is pruned has to be learnt anew."""
+FLOATS: dict[str, Any] = {"rate": 0.005, "matrix_rate": 0.01}
+"""Where the recipe of floats differs from `model.train`'s: the network is trained."""
+TAKEN = ("model", *qat.TAKEN)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Compress:
+    """How a network is compressed; a checkpoint keeps it, beside the recipe.
+
+    Parameters
+    ----------
+    method : str
+        One of `METHODS`.
+    sparsity : float
+        Share that is to go, 0 up to less than 1: of pages, of the weights in each, or, of
+        ``joint``, of all weights.
+    page_sparsity : float
+        Of ``joint``: share of the pages that go first.
+    penalty, bit_penalty : float
+        λ and β.
+    granularity : str
+        What the register of a page masks: its rows, or weights.
+    rows, columns : int
+        Of a crossbar, cells.
+    kernels : bool
+        Prune kernel groups first, then pages: ResNet and VGG.
+
+    Raises
+    ------
+    ParameterError, ParameterTypeError
+    """
+
+    method: str
+    sparsity: float
+    page_sparsity: float = 0.0
+    penalty: float = 0.01
+    bit_penalty: float = 0.0
+    granularity: str = "row"
+    rows: int = 64
+    columns: int = 64
+    kernels: bool = False
+
+    def __post_init__(self) -> None:
+        for name, words in (("method", METHODS), ("granularity", GRANULARITIES)):
+            if getattr(self, name) not in words:
+                raise ParameterError(
+                    f"{name} must be one of {', '.join(words)}, not {getattr(self, name)!r:.60}"
+                )
+        for name in ("sparsity", "page_sparsity"):
+            if not 0 <= getattr(self, name) < 1:  # false for NaN, too
+                raise ParameterError(
+                    f"{name} must be at least 0 and below 1, not {getattr(self, name):g}"
+                )
+        for name in ("penalty", "bit_penalty"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise ParameterError(
+                    f"{name} must be a number of at least 0, not {getattr(self, name):g}"
+                )
+        if self.page_sparsity > (self.sparsity if self.method == "joint" else 0):
+            raise ParameterError(
+                f"page_sparsity must be 0, or at most the sparsity of method joint, "
+                f"not {self.page_sparsity:g}"
+            )
+        for name in ("rows", "columns"):
+            check_integer(name, getattr(self, name), 1, 4096)
+
+    def make(self) -> Compression:
+        """Return what compresses."""
+        if self.method == "aligned":
+            return Several(self._pruning(self.sparsity, 0.4))
+        # Joint: of the share of weights that pages leave, so much that the sum is right.
+        within = 1 - (1 - self.sparsity) / (1 - self.page_sparsity)
+        # Pages have gone when the masks of their weights come.
+        pruning = self._pruning(self.page_sparsity, 0.3) if self.method == "joint" else []
+        return Several([self._twofold(within), *pruning])
+
+    def _twofold(self, sparsity: float) -> Compression:
+        granularity: Any = self.granularity
+        return TwofoldSparsity(
+            sparsity, penalty=self.penalty, bit_penalty=self.bit_penalty,
+            granularity=granularity, columns=self.columns,
+        )  # fmt: skip
+
+    def _pruning(self, sparsity: float, end: float) -> list[Compression]:
+        pruning = functools.partial(
+            AlignedPruning, penalty=self.penalty, rows=self.rows, columns=self.columns
+        )
+        if not self.kernels:
+            return [pruning(sparsity, end=end)]
+        return [
+            pruning(sparsity / 2, kernels=True, end=end / 2),
+            pruning(sparsity, begin=end / 2, end=end),
+        ]
+
+
+def _energy(net: IntNet, skip: Skip, columns: int) -> float:
+    """Return what a read of all cells takes, with conversions, in pJ."""
+    layers = network_energy(net, skip=skip, columns=columns)
+    return round(sum(layer.cell_pj + layer.adc_pj for layer in layers), 3)
+
+
+def report(file: Path, source: Path, dataset: Dataset, settings: Compress) -> dict[str, Any]:
+    """Return what became of a network.
+
+    Parameters
+    ----------
+    file : Path
+        ``model.safetensors`` of the finished run.
+    source : Path
+        Of the network that it is from. Of one of floats nobody knows the energy.
+    dataset : Dataset
+    settings : Compress
+
+    Raises
+    ------
+    checkpoint.CheckpointError, ParameterError
+    """
+    network, recipe, _ = load_network(file)
+    old, _, _ = load_network(source)
+    found: dict[str, Any] = {
+        "model": recipe.model,
+        "compression": dataclasses.asdict(settings),
+        "accuracy": {"before": accuracy(old, dataset), "after": accuracy(network, dataset)},
+    }
+    if recipe.quantize == "none":
+        return found
+    net = export(network, recipe.model)  # type: ignore[arg-type]
+    energy = None
+    if isinstance(old, QuantNetwork):
+        energy = _energy(export(old, recipe.model), "none", settings.columns)
+    layers = compress_report.count(net, rows=settings.rows, columns=settings.columns)
+    shrunk = compress_report.count(shrink(net), rows=settings.rows, columns=settings.columns)
+    # The first layer and the head are not compressed.
+    inner = compress_report.totals(layers[1:-1])
+    reached = inner.absent / inner.pages
+    if settings.method != "aligned":
+        reached = inner.zeros / inner.weights
+    return found | {
+        "energy_pj": {"before": energy, "after": _energy(net, "rows", settings.columns)},
+        "sparsity": {"asked": settings.sparsity, "reached": reached},
+        "layers": [dataclasses.asdict(layer) for layer in layers],
+        "total": dataclasses.asdict(compress_report.totals(layers)),
+        "shrunk": dataclasses.asdict(compress_report.totals(shrunk)),
+    }
+
+
+def options_parser() -> cli.Parser:
+    """Return the command line."""
+    parser = cli.Parser(PROGRAM, "Compress a trained network for crossbars, by training on.")
+    parser.add_argument("source", type=Path, metavar="CKPT", help="model.safetensors of a run")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the run")
+    parser.add_argument("--data", type=Path, default=Path("data"), metavar="DIR", help="data sets")
+    parser.add_argument("--resume", action="store_true", help="go on where the folder's run was")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    group = parser.add_argument_group("compression")
+    group.add_argument(
+        "--method", required=True, choices=METHODS, help="pages, masks of registers, or both"
+    )
+    group.add_argument(
+        "--sparsity", type=float, required=True, metavar="SHARE", help="share that is to become 0"
+    )
+    group.add_argument(
+        "--page-sparsity", type=float, metavar="SHARE",
+        help="joint: share of the pages that go first (default: half of the sparsity)",
+    )  # fmt: skip
+    group.add_argument("--penalty", type=float, default=0.01, metavar="λ", help="of the masks")
+    group.add_argument("--bit-penalty", type=float, default=0.0, metavar="β", help="of the codes")
+    group.add_argument(
+        "--granularity", choices=GRANULARITIES, default="row", help="what a register masks"
+    )
+    for name in ("rows", "columns"):
+        group.add_argument(
+            f"--{name}", type=cli.integer(name, 1, 4096), default=64, metavar="COUNT",
+            help=f"{name} of a crossbar, cells",
+        )  # fmt: skip
+    fields = [field for field in dataclasses.fields(Recipe) if field.name not in (*TAKEN, "start")]
+    add_fields(parser, fields)
+    return parser
+
+
+def recipe_from(file: Path, options: dict[str, Any]) -> tuple[Recipe, bool]:
+    """Return the recipe of a run, and whether its network has kernel groups to prune."""
+    trained = load_network(file)[1]
+    taken = {name: getattr(trained, name) for name in TAKEN}
+    if options.get("quantize") == "none":
+        defaults = FLOATS
+    elif trained.quantize == "none":
+        defaults = {**DEFAULTS, "quantize": "int8"}
+    else:
+        own = ("quantize", "adc_bits", "stream_bits")
+        defaults = {**DEFAULTS, **{name: getattr(trained, name) for name in own}}
+    recipe = Recipe(**{"epochs": 6, **defaults, **options, **taken})
+    return recipe, not trained.model.startswith(("psp_", "sp_"))
+
+
+def begin_floats(file: Path) -> Prepare:
+    """Return what makes a fresh network the one of a checkpoint of floats.
+
+    Raises
+    ------
+    checkpoint.CheckpointError, ParameterError
+        If it is none of floats.
+    """
+    trained, _, _ = load_network(file)
+    if isinstance(trained, QuantNetwork):
+        raise ParameterError(f"quantize must be that of {file}, which holds integers, not 'none'")
+
+    def prepare(network: nn.Module) -> nn.Module:
+        network.load_state_dict(trained.state_dict())
+        return network
+
+    return prepare
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    options = vars(options_parser().parse_args(arguments))
+    source, out, data = (options.pop(name) for name in ("source", "out", "data"))
+    resume, as_json = options.pop("resume"), options.pop("json")
+    own = {
+        field.name: options.pop(field.name)
+        for field in dataclasses.fields(Compress)
+        if field.name in options
+    }
+    if own["page_sparsity"] is None:
+        own["page_sparsity"] = own["sparsity"] / 2 if own["method"] == "joint" else 0.0
+    try:
+        recipe, kernels = recipe_from(source, options)
+        settings = Compress(**own, kernels=kernels)
+        dataset = load(recipe.dataset, data, image_size=recipe.image_size)
+        if recipe.quantize == "none":
+            prepare, teacher = begin_floats(source), None
+        else:
+            recipe, prepare, teacher = qat.begin(source, recipe, dataset)
+        qat.check(recipe, World())
+        if not resume:
+            make_folder(out)
+        train(
+            recipe, dataset, out, resume=resume, prepare=prepare, teacher=teacher,
+            compression=settings.make(), record=dataclasses.asdict(settings),
+        )  # fmt: skip
+        found = report(out / FINAL, source, dataset, settings)
+        text = json.dumps(found, indent=1) + "\n"
+        cli.replace(out / REPORT, text.encode())
+    except (ParameterError, DataError, checkpoint.CheckpointError) as error:
+        cli.bad_input(PROGRAM, error)
+    except DivergenceError as error:
+        strengths = f"penalty {own['penalty']:g} and bit_penalty {own['bit_penalty']:g}"
+        print(f"{PROGRAM}: error: {error}; {strengths} may be too large", file=sys.stderr)
+        return 1
+    except (OSError, torch.OutOfMemoryError) as error:
+        print(f"{PROGRAM}: error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        begun = (out / LAST).exists()
+        print(f"{PROGRAM}: interrupted{'; go on with --resume' * begun}", file=sys.stderr)
+        return 130
+    print(json.dumps(found) if as_json else compress_report.table(found))
+    return 0
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,265 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Compressed networks beside each other: accuracy, crossbars, energy by the published table.
+
+``python -m scripts.compression --add build/psp_64_4_twofold`` measures a run of `model.compress`,
+or the folder of an integer network that is not compressed, on all test images of CIFAR-10, and puts
+it into ``docs/results/compression.json``, in place of one of the same name. ``--update`` writes the
+tables of docs/compression.md and ``docs/results/compression.svg`` from it. The file is
+
+::
+
+    {"runs": [{
+      "name": "psp_64_4_twofold",       of the folder
+      "network": "psp_64_4",
+      "method": "twofold",              or aligned, joint; none of a network that is not compressed
+      "settings": {…},                  `compression` of report.json; {} where there is none
+      "sparsity": {"asked": 0.5, "reached": 0.51},     shares, as report.json has them
+      "accuracy": 0.87,                 of the integer network, on all test images
+      "images": 10000,
+      "digest": "…",                    sha256 of its intnet.json
+      "weights": 34176, "zeros": 17000,
+      "pages": 38, "absent": 0,         of array_rows × 64 columns; absent ones hold zeros only
+      "energy_pj": {"none": …, "rows": …, "masked": …},   cells, by what is not read
+      "adc_pj": {"none": …, "rows": …, "masked": …},      conversions, by the same
+      "pairs": [a, b, c, d],            cells with 00, 01, 10, 11 that are read where rows are gated
+      "cycles": 590736                  of the accelerator for an image; null where not counted
+    }, …]}
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+
+from hw import cli
+from hw.params import ParameterError
+from model import intnet
+from model.cell_energy import CELL_BITS, Skip, network_energy
+from model.data import DataError, Dataset, load
+from model.evaluate import FINAL, integer_accuracy, load_network
+from model.export import export
+from model.intnet import Crossbar
+from scripts.tables import insert
+
+__all__ = ["PAPERS", "draw", "energy_table", "main", "measure", "papers_table", "runs_table"]
+
+PROGRAM = "python -m scripts.compression"
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "docs/results/compression.json"
+FIGURE = ROOT / "docs/results/compression.svg"
+DOCUMENT = ROOT / "docs/compression.md"
+
+COLUMNS = 64
+"""Of a crossbar."""
+PAPERS = (
+    ("Huai et al.", "VGG-16, CIFAR-10", 88.25, 93.28, 93.71, "–"),
+    ("Huai et al.", "ResNet-56, CIFAR-10", 51.36, 93.34, 93.20, "–"),
+    ("Huai et al.", "ResNet-18, ImageNet", 50.50, 69.79, 68.82, "–"),
+    ("Karimzadeh", "ResNet-20, CIFAR-10", None, None, None, "up to 5"),
+)
+"""Sparsity, accuracy before and after in %, times less energy, as printed."""
+
+INK, GRID = "#1f2933", "#dde3e8"
+STYLES = {
+    "none": ("#1f2933", "o"), "aligned": ("#c2571a", "s"),
+    "twofold": ("#0b6e99", "^"), "joint": ("#7a3e9d", "D"),
+}  # fmt: skip
+"""Colour and marker of each method."""
+
+
+def measure(folder: Path, dataset: Dataset, cycles: int | None = None) -> dict[str, Any]:
+    """Return the record of a run, or of an integer network.
+
+    Parameters
+    ----------
+    folder : Path
+        With ``report.json`` and ``model.safetensors``, or with ``intnet.json``.
+    dataset : Dataset
+        Whose test images are classified.
+    cycles : int, optional
+        Of the accelerator, if they were counted.
+
+    Raises
+    ------
+    ParameterError, model.checkpoint.CheckpointError, OSError
+        If the folder holds neither, or what it holds cannot be.
+    """
+    report: Mapping[str, Any] = {}
+    if (folder / intnet.JSON_FILE).exists():
+        net = intnet.read(folder)
+    else:
+        text = (folder / "report.json").read_text(encoding="utf-8")
+        try:
+            report = json.loads(text)
+            method, sparsity = report["compression"]["method"], report["sparsity"]
+            if method not in STYLES or sparsity.keys() != {"asked", "reached"}:
+                raise ValueError("it names no such method, or no sparsity")
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ParameterError(f"{folder} must hold a report.json: {error}") from None
+        network, recipe, _ = load_network(folder / FINAL)
+        net = export(network, recipe.model)  # type: ignore[arg-type]
+    layers = [layer for layer in net.layers if isinstance(layer, Crossbar)]
+    used = [layer.weights != layer.zero_point for layer in layers]
+    pages = [page for layer in layers for page in _pages(layer, net.array_rows)]
+    energies = {skip: network_energy(net, skip=skip, columns=COLUMNS) for skip in get_args(Skip)}
+    return {
+        "name": folder.resolve().name,
+        "network": net.name,
+        "method": report["compression"]["method"] if report else "none",
+        "settings": report["compression"] if report else {},
+        "sparsity": report["sparsity"] if report else {"asked": 0.0, "reached": 0.0},
+        "accuracy": integer_accuracy(net, dataset),
+        "images": len(dataset.test_images),
+        "digest": intnet.digest(net),
+        "weights": sum(each.size for each in used),
+        "zeros": sum(int((~each).sum()) for each in used),
+        "pages": len(pages),
+        "absent": pages.count(False),
+        "energy_pj": {k: round(sum(x.cell_pj for x in v), 1) for k, v in energies.items()},
+        "adc_pj": {k: round(sum(x.adc_pj for x in v), 1) for k, v in energies.items()},
+        "pairs": np.sum([each.pairs for each in energies["rows"]], 0).tolist(),
+        "cycles": cycles,
+    }
+
+
+def _pages(layer: Crossbar, rows: int) -> list[bool]:
+    """Tell of each page of a layer whether it holds a weight that counts."""
+    used = layer.weights != layer.zero_point
+    outputs = max(1, COLUMNS // -(-layer.weight_bits // CELL_BITS))
+    return [
+        bool(used[row : row + rows, first : first + outputs].any())
+        for row in range(0, used.shape[0], rows)
+        for first in range(0, used.shape[1], outputs)
+    ]
+
+
+def _times(run: Mapping[str, Any], runs: Sequence[Mapping[str, Any]]) -> float | None:
+    """Return how many times less energy a run takes than its network, not compressed."""
+    plain = [
+        each for each in runs if each["network"] == run["network"] and each["method"] == "none"
+    ]
+    return plain[0]["energy_pj"]["none"] / run["energy_pj"]["rows"] if plain else None
+
+
+def runs_table(runs: Sequence[Mapping[str, Any]]) -> str:
+    """Return accuracy, crossbars, energy and cycles of each run, in Markdown."""
+    lines = [
+        "| run | method | asked, % | zeros, % | accuracy, % | crossbars | nJ | less | cycles |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for run in runs:
+        times = _times(run, runs)
+        cycles = "–" if run["cycles"] is None else f"{run['cycles']:,}"
+        lines.append(
+            f"| {run['name']} | {run['method']} | {100 * run['sparsity']['asked']:.0f} | "
+            f"{100 * run['zeros'] / run['weights']:.1f} | **{100 * run['accuracy']:.2f}** | "
+            f"{run['pages'] - run['absent']} of {run['pages']} | "
+            f"{run['energy_pj']['rows'] / 1e3:.1f} | "
+            f"{'–' if times is None else f'{times:.2f}×'} | {cycles} |"
+        )
+    return "\n".join(lines)
+
+
+def energy_table(runs: Sequence[Mapping[str, Any]]) -> str:
+    """Return what is read of each run, by pattern, and by what is skipped, in Markdown."""
+    lines = [
+        "| run | 00, % | 01, % | 10, % | 11, % | all read, nJ | gated | skipped | conversions |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for run in runs:
+        cells = max(1, sum(run["pairs"]))
+        shares = " | ".join(f"{100 * count / cells:.1f}" for count in run["pairs"])
+        energies = " | ".join(f"{run['energy_pj'][skip] / 1e3:.1f}" for skip in get_args(Skip))
+        adc = run["adc_pj"]["rows"] / 1e3
+        lines.append(f"| {run['name']} | {shares} | {energies} | {adc:.1f} |")
+    return "\n".join(lines)
+
+
+def papers_table() -> str:
+    """Return what the papers report, in Markdown."""
+    lines = [
+        "| paper | network | sparsity, % | accuracy before, % | after | times less energy |",
+        "|---|---|---|---|---|---|",
+    ]
+    for paper, network, *figures, energy in PAPERS:
+        shown = " | ".join("–" if each is None else f"{each:.2f}" for each in figures)
+        lines.append(f"| {paper} | {network} | {shown} | {energy} |")
+    return "\n".join(lines)
+
+
+def draw(runs: Sequence[Mapping[str, Any]]) -> bytes:
+    """Draw accuracy against the energy of cells and against crossbars; returns an SVG."""
+    import matplotlib as mpl  # takes half a second to import
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 4.6), layout="constrained")
+    energy, crossbars = figure.subplots(1, 2, sharey=True)
+    for method, (colour, marker) in STYLES.items():
+        mine = [run for run in runs if run["method"] == method]
+        ys = [100 * run["accuracy"] for run in mine]
+        for axes, xs in (
+            (energy, [run["energy_pj"]["rows"] / 1e3 for run in mine]),
+            (crossbars, [run["pages"] - run["absent"] for run in mine]),
+        ):
+            label = method if mine else None
+            axes.scatter(xs, ys, s=44, color=colour, marker=marker, linewidths=0, label=label)
+            for run, x, y in zip(mine, xs, ys, strict=True):
+                axes.annotate(run["name"], (x, y), (4, 4), textcoords="offset points", fontsize=7)
+    for axes, label in ((energy, "cells that are read, nJ"), (crossbars, "crossbars")):
+        axes.set_xlabel(label, color=INK)
+        axes.set_xlim(left=0)
+        axes.grid(color=GRID)
+        axes.set_axisbelow(True)
+        axes.spines[["top", "right"]].set_visible(False)
+    energy.set_ylabel("accuracy, %", color=INK)
+    figure.legend(*energy.get_legend_handles_labels(), loc="outside right upper", frameon=False)
+    content = io.BytesIO()
+    # No date and no random names: the same runs give the same bytes.
+    with mpl.rc_context({"svg.hashsalt": "shiftbar", "svg.fonttype": "none"}):
+        figure.savefig(content, format="svg", metadata={"Date": None, "Creator": None})
+    return content.getvalue()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    parser = cli.Parser(PROGRAM, "Put compressed networks beside each other.")
+    parser.add_argument("--add", type=Path, metavar="DIR", help="measure a run, and record it")
+    parser.add_argument(
+        "--cycles", type=cli.integer("cycles", 1, 1 << 40), metavar="COUNT",
+        help="of the accelerator for an image of the run that is added",
+    )  # fmt: skip
+    parser.add_argument("--data", type=Path, default=Path("data"), metavar="DIR", help="data sets")
+    parser.add_argument("--update", action="store_true", help="write the tables and the figure")
+    parser.add_argument("--json", action="store_true", help="print the runs as JSON")
+    options = parser.parse_args(arguments)
+    try:
+        runs = json.loads(RESULTS.read_text(encoding="utf-8"))["runs"] if RESULTS.exists() else []
+        if options.add is not None:
+            dataset = load("cifar10", options.data, image_size=32)
+            found = measure(options.add, dataset, options.cycles)
+            runs = sorted(
+                [*(run for run in runs if run["name"] != found["name"]), found],
+                key=lambda run: (run["network"], run["method"] != "none", run["name"]),
+            )
+            RESULTS.write_text(json.dumps({"runs": runs}, indent=1) + "\n", encoding="utf-8")
+    except (ParameterError, DataError, OSError, ValueError) as error:
+        cli.bad_input(PROGRAM, error)
+    if options.update:
+        tables = {
+            "compression": runs_table(runs), "compression-energy": energy_table(runs),
+            "compression-papers": papers_table(),
+        }  # fmt: skip
+        for name, table in tables.items():
+            insert(DOCUMENT, name, table)
+        FIGURE.write_bytes(draw(runs))
+    print(json.dumps({"runs": runs}) if options.json else runs_table(runs))
+    return 0
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Compression as a command: resumed equals uninterrupted, and the report is what was written."""
+
+import json
+import math
+import shutil
+from unittest import mock
+
+import pytest
+import torch
+
+from model import checkpoint, compress, executor, intnet, train
+from model.compress import Compress
+from model.compress_report import absent_pages
+from model.data import synthetic
+from model.evaluate import load_network
+from model.export import export
+from model.prune import AlignedPruning
+from model.recipe import Recipe
+from model.shrink import shrink
+
+RECIPE = Recipe(model="psp_32_1", dataset="synthetic", epochs=1, batch_size=64)
+OPTIONS = ["--method", "aligned", "--sparsity", "0.5", "--epochs", "2"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small():
+    """Eight steps an epoch, of few images."""
+    data = synthetic(train=512, test=128, image_size=16)
+    with mock.patch.object(compress, "load", return_value=data):
+        yield data
+
+
+@pytest.fixture(scope="module")
+def trained(small, tmp_path_factory):
+    out = tmp_path_factory.mktemp("float")
+    train.train(RECIPE, small, out)
+    return out / train.FINAL
+
+
+@pytest.fixture(scope="module")
+def whole(trained, tmp_path_factory):
+    """A run from beginning to end."""
+    out = tmp_path_factory.mktemp("whole")
+    assert compress.main([str(trained), "--out", str(out), *OPTIONS]) == 0
+    return out
+
+
+def stopped_at(epoch):
+    """Interrupt training after some epochs."""
+
+    def run_epoch(state, *arguments, inner=train.run_epoch):
+        if state.epoch == epoch:
+            raise KeyboardInterrupt
+        return inner(state, *arguments)
+
+    return mock.patch.object(train, "run_epoch", run_epoch)
+
+
+def test_the_report_is_what_was_exported(whole, capsys):
+    report = json.loads((whole / compress.REPORT).read_text())
+    network, _, _ = load_network(whole / train.FINAL)
+    net = export(network, "net")
+    layers = [layer for layer in net.layers if isinstance(layer, intnet.Crossbar)]
+    absent = {each.name: int(absent_pages(each, rows=64, outputs=16).sum()) for each in layers}
+    assert {each["name"]: each["absent"] for each in report["layers"]} == absent
+    assert sum(absent.values()) == report["total"]["absent"] == 2
+    assert report["sparsity"] == {"asked": 0.5, "reached": 0.5}
+    assert report["accuracy"].keys() == {"before", "after"}
+    assert report["energy_pj"]["before"] is None  # of floats
+
+
+def test_resumed_equals_uninterrupted(trained, whole, tmp_path, capsys):
+    line = [str(trained), "--out", str(tmp_path), *OPTIONS]
+    for epoch, resume in ((0, []), (1, ["--resume"])):
+        with stopped_at(epoch):
+            assert compress.main([*line, *resume]) == 130
+    assert compress.main([*line, "--resume"]) == 0
+    for name in (train.FINAL, compress.REPORT):
+        assert (tmp_path / name).read_bytes() == (whole / name).read_bytes()
+
+
+def test_masks_that_are_not_restored_would_be_noticed(trained, whole, tmp_path, capsys):
+    line = [str(trained), "--out", str(tmp_path), *OPTIONS]
+    with stopped_at(1):
+        compress.main(line)
+    tensors, facts = checkpoint.read(tmp_path / train.LAST)
+    swapped = {name: value.flip(-1) for name, value in tensors.items() if name.endswith(".answer")}
+    assert swapped
+    checkpoint.write(tmp_path / train.LAST, tensors | swapped, facts)
+    compress.main([*line, "--resume"])
+    assert (tmp_path / train.FINAL).read_bytes() != (whole / train.FINAL).read_bytes()
+
+
+def test_another_compression_is_not_resumed(trained, whole, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        compress.main([str(trained), "--out", str(whole), *OPTIONS, "--resume", "--penalty", "0.5"])
+    assert capsys.readouterr().err.endswith(
+        f"{whole / train.LAST} must be compressed alike, not otherwise\n"
+    )
+
+
+def test_a_penalty_that_diverges_leaves_the_last_state(trained, tmp_path, capsys):
+    line = [str(trained), "--out", str(tmp_path), *OPTIONS]
+    with stopped_at(1):
+        compress.main(line)
+    kept = (tmp_path / train.LAST).read_bytes()
+    with mock.patch.object(AlignedPruning, "penalty", return_value=torch.tensor(math.nan)):
+        assert compress.main([*line, "--resume"]) == 1
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "python -m model.compress: error: the loss of epoch 2 must be a number, not nan; "
+        "penalty 0.001 and bit_penalty 0 may be too large"
+    )
+    assert (tmp_path / train.LAST).read_bytes() == kept
+    assert not (tmp_path / train.FINAL).exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--sparsity", "1"], "sparsity must be at least 0 and below 1, not 1"),
+        (["--sparsity", "nan"], "sparsity must be at least 0 and below 1, not nan"),
+        (
+            ["--sparsity", "0.9"],
+            (
+                "sparsity must be at most 0.5, not 0.9: more would empty body.0.first, "
+                "which has 1x2 pages"
+            ),
+        ),
+        (["--penalty", "-1"], "penalty must be a number of at least 0, not -1"),
+        (["--bit-penalty", "inf"], "bit_penalty must be a number of at least 0, not inf"),
+        (
+            ["--page-sparsity", "0.1"],
+            "page_sparsity must be 0, or at most the sparsity of method joint, not 0.1",
+        ),
+        (["--columns", "3"], "columns must be at least the 4 cells of a weight, not 3"),
+        (["--rate", "-1"], "rate must be a number from 0 to 10, not -1.0"),
+    ],
+)
+def test_bad_input_is_one_line(trained, tmp_path, capsys, options, message):
+    with pytest.raises(SystemExit, match="2"):
+        compress.main([str(trained), "--out", str(tmp_path / "out"), *OPTIONS, *options])
+    assert capsys.readouterr().err == f"python -m model.compress: error: {message}\n"
+    assert not (tmp_path / "out" / train.LAST).exists()
+
+
+def test_a_checkpoint_that_is_none_is_one_line(tmp_path, capsys):
+    (tmp_path / "no").write_bytes(b"no")
+    with pytest.raises(SystemExit, match="2"):
+        compress.main([str(tmp_path / "no"), "--out", str(tmp_path / "out"), *OPTIONS])
+    assert "must be a safetensors file" in capsys.readouterr().err
+
+
+def test_a_compressed_network_is_compressed_further(whole, tmp_path, capsys):
+    shutil.copy(whole / train.FINAL, tmp_path / "source")
+    line = [str(tmp_path / "source"), "--out", str(tmp_path / "out"), *OPTIONS, "--json"]
+    assert compress.main(line) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["total"]["absent"] == 2
+    # Before, the two pages of zeros are read: 1,024 weights of 128, 10 00 00 00.
+    saved = 1024 * (0.73 + 3 * 0.079 + 4 * 0.208)
+    before, after = (report["energy_pj"][when] for when in ("before", "after"))
+    assert before - after == pytest.approx(saved, rel=0.1)
+
+
+@pytest.mark.parametrize("method", ["twofold", "joint"])
+def test_masks_of_registers(trained, tmp_path, capsys, method):
+    line = [str(trained), "--method", method, "--sparsity", "0.5", "--epochs", "2", "--json"]
+    with stopped_at(1):
+        compress.main([*line, "--out", str(tmp_path / "resumed")])
+    for name, resume in (("whole", []), ("resumed", ["--resume"])):
+        assert compress.main([*line, "--out", str(tmp_path / name), *resume]) == 0
+        report = json.loads(capsys.readouterr().out)
+        assert 0.5 <= report["sparsity"]["reached"] < 0.65
+        # A quarter of four pages.
+        assert report["total"]["absent"] == (1 if method == "joint" else 0)
+    whole, resumed = ((tmp_path / name / train.FINAL).read_bytes() for name in ("whole", "resumed"))
+    assert whole == resumed
+
+
+def test_kernel_groups_leave(small, tmp_path, capsys):
+    recipe = Recipe(model="resnet20", dataset="synthetic", epochs=1, batch_size=128)
+    dataset = synthetic(train=128, test=64, image_size=16)
+    train.train(recipe, dataset, tmp_path)
+    line = [str(tmp_path / train.FINAL), "--out", str(tmp_path / "out"), "--json"]
+    line += ["--method", "aligned", "--sparsity", "0.4", "--columns", "32", "--epochs", "3"]
+    line += ["--batch-size", "16"]
+    with mock.patch.object(compress, "load", return_value=dataset):
+        assert compress.main(line) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["sparsity"]["reached"] == pytest.approx(0.4, abs=0.01)
+    assert report["shrunk"]["pages"] < report["total"]["pages"]
+    network, _, _ = load_network(tmp_path / "out" / train.FINAL)
+    net = export(network, "net")
+    pixels = dataset.test_images[:8].numpy()
+    assert (executor.run(net, pixels) == executor.run(shrink(net), pixels)).all()
+
+
+def test_joint_asks_for_the_rest_within_pages():
+    made = Compress(method="joint", sparsity=0.6, page_sparsity=0.2)
+    with mock.patch.object(Compress, "_twofold") as twofold:
+        parts = made.make().parts
+    assert twofold.call_args.args == (pytest.approx(0.5),)
+    assert [part.sparsity for part in parts[1:]] == [0.2]

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Compressed networks beside each other: records, tables, the figure, and bad input."""
+
+import dataclasses
+import json
+
+import intnets
+import numpy as np
+import pytest
+
+from model import executor, intnet
+from model.cell_energy import network_energy
+from model.data import synthetic
+from model.intnet import Crossbar
+from scripts import compression
+
+
+def record(name, method="none", **changed):
+    """Return a run as the results have it."""
+    return {
+        "name": name, "network": "psp_64_4", "method": method, "settings": {},
+        "sparsity": {"asked": 0.5, "reached": 0.48}, "accuracy": 0.8765, "images": 10000,
+        "digest": "0" * 64, "weights": 1000, "zeros": 123, "pages": 38, "absent": 3,
+        "energy_pj": {"none": 90000.0, "rows": 45000.0, "masked": 30000.0},
+        "adc_pj": {"none": 2000.0, "rows": 1000.0, "masked": 900.0},
+        "pairs": [10, 20, 30, 40], "cycles": None,
+    } | changed  # fmt: skip
+
+
+RUNS = [record("plain", energy_pj={"none": 90000.0, "rows": 90000.0, "masked": 80000.0}),
+        record("sparse", "twofold", cycles=123456)]  # fmt: skip
+
+
+@pytest.fixture
+def files(tmp_path, monkeypatch):
+    monkeypatch.setattr(compression, "RESULTS", tmp_path / "compression.json")
+    monkeypatch.setattr(compression, "FIGURE", tmp_path / "compression.svg")
+    monkeypatch.setattr(compression, "DOCUMENT", tmp_path / "compression.md")
+    names = ("compression", "compression-energy", "compression-papers")
+    marks = "".join(f"<!-- {name} -->\n<!-- /{name} -->\n" for name in names)
+    (tmp_path / "compression.md").write_text(f"before\n{marks}after\n", encoding="utf-8")
+    return tmp_path
+
+
+def test_tables_say_what_was_measured():
+    plain, sparse = compression.runs_table(RUNS).splitlines()[2:]
+    assert plain.endswith("| 90.0 | 1.00× | – |")
+    assert sparse == (
+        "| sparse | twofold | 50 | 12.3 | **87.65** | 35 of 38 | 45.0 | 2.00× | 123,456 |"
+    )
+    assert compression.runs_table(RUNS[1:]).endswith("| 45.0 | – | 123,456 |")
+    assert compression.energy_table(RUNS).splitlines()[3] == (
+        "| sparse | 10.0 | 20.0 | 30.0 | 40.0 | 90.0 | 45.0 | 30.0 | 1.0 |"
+    )
+    lines = compression.papers_table().splitlines()
+    assert lines[2] == "| Huai et al. | VGG-16, CIFAR-10 | 88.25 | 93.28 | 93.71 | – |"
+    assert lines[-1] == "| Karimzadeh | ResNet-20, CIFAR-10 | – | – | – | up to 5 |"
+
+
+def test_the_figure_is_the_same_each_time_and_follows_the_runs():
+    drawn = compression.draw(RUNS)
+    assert drawn == compression.draw(RUNS)
+    assert drawn != compression.draw([RUNS[0], record("sparse", "twofold", accuracy=0.86)])
+    text = drawn.decode()
+    assert all(word in text for word in ("sparse", "twofold", "crossbars", "accuracy, %"))
+    assert "<dc:date>" not in text
+
+
+def test_update_writes_tables_and_figure(files, capsys):
+    compression.RESULTS.write_text(json.dumps({"runs": RUNS}), encoding="utf-8")
+    assert compression.main(["--update"]) == 0
+    assert capsys.readouterr().out == compression.runs_table(RUNS) + "\n"
+    text = compression.DOCUMENT.read_text(encoding="utf-8")
+    for table in (compression.runs_table(RUNS), compression.energy_table(RUNS),
+                  compression.papers_table()):  # fmt: skip
+        assert f"-->\n{table}\n<!--" in text
+    assert text.startswith("before\n")
+    assert compression.FIGURE.read_bytes() == compression.draw(RUNS)
+
+
+def test_a_run_is_measured_and_takes_the_place_of_the_last_one(files, monkeypatch, capsys):
+    net = intnets.small("residual")
+    layers = tuple(
+        dataclasses.replace(layer, weights=np.full_like(layer.weights, layer.zero_point))
+        if layer.name == "body.0.second"
+        else layer
+        for layer in net.layers
+    )
+    net = dataclasses.replace(net, layers=layers)
+    intnet.write(files / "small", net)
+    data = synthetic(train=8, test=40, image_size=4)
+    monkeypatch.setattr(compression, "load", lambda *_, **__: data)
+    for _ in range(2):
+        assert compression.main(["--add", str(files / "small"), "--cycles", "77", "--json"]) == 0
+    (run,) = json.loads(capsys.readouterr().out.splitlines()[-1])["runs"]
+    assert json.loads(compression.RESULTS.read_text(encoding="utf-8")) == {"runs": [run]}
+    logits = executor.run(net, data.test_images.numpy())
+    assert run["accuracy"] == (logits.argmax(1) == data.test_labels.numpy()).mean()
+    crossbars = [layer for layer in net.layers if isinstance(layer, Crossbar)]
+    assert run["weights"] == sum(layer.weights.size for layer in crossbars)
+    assert run["zeros"] == sum(
+        int((layer.weights == layer.zero_point).sum()) for layer in crossbars
+    )
+    # Of a layer of 12 × 12 two row tiles of 8 are empty.
+    assert run["absent"] == -(-12 // net.array_rows)
+    assert run["energy_pj"]["rows"] == pytest.approx(
+        sum(layer.cell_pj for layer in network_energy(net, skip="rows")), abs=0.1
+    )
+    assert run["energy_pj"]["masked"] < run["energy_pj"]["rows"] < run["energy_pj"]["none"]
+    assert (run["name"], run["method"], run["cycles"], run["images"]) == ("small", "none", 77, 40)
+    assert run["digest"] == intnet.digest(net)
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "[]", '{"compression": {"method": "magic"}, "sparsity": {}}']
+)
+def test_bad_input_is_one_line(files, monkeypatch, capsys, text):
+    monkeypatch.setattr(compression, "load", lambda *_, **__: None)
+    (files / "run").mkdir()
+    for name in ("none", "run"):
+        with pytest.raises(SystemExit) as caught:
+            compression.main(["--add", str(files / name)])
+        assert caught.value.code == 2
+        assert len(capsys.readouterr().err.splitlines()) == 1
+        (files / "run/report.json").write_text(text, encoding="utf-8")
+    assert not compression.RESULTS.exists()
