@@ -196,6 +196,9 @@ def _requant(params: TileParams, fault: Fault, *, quick: bool = False) -> Proof:
     )
 
 
+_PRUNED_CONTROL = functools.partial(ControlAddresses, pruned=True)
+
+
 def _control(
     params: ShiftParams, fault: Fault, *, pruned: bool = False, quick: bool = False
 ) -> Proof:
@@ -205,7 +208,7 @@ def _control(
     return Proof(
         name=f"control-{'pruned' if pruned else 'addresses'}-{params.name}",
         claim="pages as scheduled; parameters, maps, logits: addresses in range, image after image",
-        harness=functools.partial(ControlAddresses, pruned=pruned),
+        harness=_PRUNED_CONTROL if pruned else ControlAddresses,
         params=params,
         depth=1,
         fault=fault,
