@@ -48,6 +48,9 @@ class Result:
     def facts(self) -> dict[str, Any]:
         """Return what is printed, by name; cycles and accesses are an image's."""
         accesses = accelerator_accesses(self.params)
+        layers = self.params.layers
+        pages = sum(layer.groups * layer.crossbars for layer in layers)
+        stored = sum(layer.stored for layer in layers)
         return {
             "compared": self.compared,
             "mismatches": 0,
@@ -56,6 +59,8 @@ class Result:
             "shift_cycles": accesses.shift_cycles,
             "map_reads": accesses.reads,
             "map_writes": accesses.writes,
+            "pages": stored,
+            "absent_pages": pages - stored,
             "cycles_per_s": round(self.cycles_per_s),
         }
 

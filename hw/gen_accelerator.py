@@ -8,10 +8,11 @@ import dataclasses
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from hw import budget, cli, timing
 from hw.accelerator import Accelerator
-from hw.accelerator_params import SHIFT_MODES
+from hw.accelerator_params import SHIFT_MODES, AcceleratorParams
 from hw.gen_tile import OPTIONS, streams_of
 from hw.image import build
 from hw.load import beats, contents, payloads
@@ -62,6 +63,7 @@ def accelerator_product(net: IntNet, *, columns: int, columns_per_adc: int, mode
                 }
                 for name, text in files.items()
             },
+            "pages": _pages(params),
             "memory": {
                 "half_block_rams": {
                     name: dataclasses.asdict(store) for name, store in budget.stores(params).items()
@@ -83,6 +85,19 @@ def accelerator_product(net: IntNet, *, columns: int, columns_per_adc: int, mode
         },
         files=files,
     )
+
+
+def _pages(params: AcceleratorParams) -> dict[str, Any]:
+    """Return how many pages are stored, and how many are not, since they add nothing."""
+    layers = {
+        layer.name: {
+            "stored": layer.stored,
+            "absent": layer.groups * layer.crossbars - layer.stored,
+        }
+        for layer in params.layers
+    }
+    sums = {key: sum(each[key] for each in layers.values()) for key in ("stored", "absent")}
+    return sums | {"layers": layers}
 
 
 def parser() -> cli.Parser:
