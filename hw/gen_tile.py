@@ -36,6 +36,7 @@ OPTIONS = {
     "passes": ("COUNT", "commands whose sums may be added up"),
     "tables": ("COUNT", "non-linearities that are stored"),
     "stream_bits": ("BITS", "bits of an output"),
+    "masks": ("COUNT", "masks of rows, one a command of a vector; 0: all rows are driven"),
 }
 
 
