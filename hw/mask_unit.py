@@ -18,7 +18,7 @@ from hw.tile_params import TileParams
 __all__ = ["MaskUnit"]
 
 LayerMasks = tuple[tuple[LfsrMask, ...], ...]
-"""Masks of a layer, [crossbars][column groups]."""
+"""Masks of a layer, [column groups][crossbars in use]."""
 
 
 class MaskUnit(wiring.Component):
@@ -62,7 +62,9 @@ class MaskUnit(wiring.Component):
                 "pages": data.ArrayLayout(page, self._params.crossbars),
             }
         )
-        table = [fields for masks in self._layers for fields in self._groups(masks)]
+        table = [
+            self._fields(masks, group) for masks in self._layers for group in range(len(masks))
+        ]
         number = Signal(range(len(table)))
         now = Signal(layout)
         with m.Switch(number):
@@ -106,16 +108,13 @@ class MaskUnit(wiring.Component):
             ]
         return m
 
-    def _groups(self, masks: LayerMasks) -> list[dict[str, Any]]:
-        """Return the fields of each column group of a layer."""
-        unused = [{"seed": 1, "count": 0}] * (self._params.crossbars - len(masks))
-        groups = list(zip(*masks, strict=True))
-        return [
-            {
-                "positions": pages[0].positions,
-                "taps": pages[0].taps,
-                "last": pages is groups[-1],
-                "pages": [{"seed": mask.seed, "count": mask.count} for mask in pages] + unused,
-            }
-            for pages in groups
-        ]
+    def _fields(self, masks: LayerMasks, group: int) -> dict[str, Any]:
+        """Return what the registers need for a column group of a layer."""
+        pages = masks[group]
+        unused = [{"seed": 1, "count": 0}] * (self._params.crossbars - len(pages))
+        return {
+            "positions": pages[0].positions,
+            "taps": pages[0].taps,
+            "last": group == len(masks) - 1,
+            "pages": [{"seed": mask.seed, "count": mask.count} for mask in pages] + unused,
+        }

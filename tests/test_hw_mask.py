@@ -20,6 +20,7 @@ SHAPES = [(9, 3, 2), (4, 1, 1), (7, 2, 2), (9, 1, 2)]
 
 
 def layers_of(seed):
+    """Masks of each layer, [column groups][crossbars in use]."""
     source = random.Random(seed)
     return tuple(
         tuple(
@@ -29,9 +30,9 @@ def layers_of(seed):
                     count=source.randrange(rows + 1),
                     seed=page_seed(rows, number, crossbar, group),
                 )
-                for group in range(groups)
+                for crossbar in range(crossbars)
             )
-            for crossbar in range(crossbars)
+            for group in range(groups)
         )
         for number, (rows, groups, crossbars) in enumerate(SHAPES)
     )
@@ -42,10 +43,9 @@ LAYERS = layers_of(1)
 
 def kept_of(masks):
     """Which rows the masks of a layer keep, bool [crossbars, groups, rows]."""
-    crossbars, groups, rows = PARAMS.crossbars, len(masks[0]), masks[0][0].positions
-    kept = np.zeros((crossbars, groups, rows), bool)
-    for crossbar, pages in enumerate(masks):
-        for group, mask in enumerate(pages):
+    kept = np.zeros((PARAMS.crossbars, len(masks), masks[0][0].positions), bool)
+    for group, pages in enumerate(masks):
+        for crossbar, mask in enumerate(pages):
             kept[crossbar, group] = mask.kept()
     return kept
 
@@ -67,7 +67,7 @@ def joined(unit, other):
 async def make(ctx, unit, masks):
     """Run the unit for a layer, for exactly the cycles that it is to take."""
     ctx.set(unit.runs, 1)
-    for _ in range((len(masks[0]) << masks[0][0].width) - 1):
+    for _ in range((len(masks) << masks[0][0].width) - 1):
         assert not ctx.get(unit.done)
         await ctx.tick()
     assert ctx.get(unit.done)
@@ -131,7 +131,7 @@ def drive(masks, vectors, *, seed):
             while not ctx.get(driver.ready):
                 await ctx.tick()
             pages = []
-            for group in range(len(masks[0])):
+            for group in range(len(masks)):
                 lines = []
                 total = ctx.get(driver.total)
                 for plane in range(PARAMS.act_bits):
@@ -139,7 +139,7 @@ def drive(masks, vectors, *, seed):
                     lines.append([ctx.get(driver.wordlines[n]) for n in range(PARAMS.crossbars)])
                     if plane == PARAMS.act_bits - 1:
                         ctx.set(driver.advance, 1)
-                        ctx.set(driver.release, group == len(masks[0]) - 1)
+                        ctx.set(driver.release, group == len(masks) - 1)
                     await ctx.tick()
                 ctx.set(driver.advance, 0)
                 ctx.set(driver.release, 0)
