@@ -20,8 +20,8 @@ def activity(
 ) -> dict[str, int]:
     """Return the counts of an image by name: `cosim.fast.COUNTERS`.
 
-    A command drives each bit plane of its vector into every crossbar of the layer, and converts all
-    columns of a page of each; a vector has as many commands as the layer has column groups.
+    A command drives each bit plane of its vector into every crossbar that stores a page, and
+    converts all columns of it; a vector has as many commands as the layer has column groups.
 
     Parameters
     ----------
@@ -43,8 +43,10 @@ def activity(
                 executor.fetch(net, layer, maps), layer.kernel, layer.stride, layer.padding
             )
             planes = vectors & ((1 << layer.act_bits) - 1)
-            active += entry.groups * int(np.bitwise_count(planes).sum())
-            sampled = vectors[..., 0].size * entry.groups * entry.crossbars
+            high = np.bitwise_count(planes).reshape(-1, entry.crossbars, entry.rows).sum((0, 2))
+            stored = np.sum([[page is not None for page in row] for row in entry.pages], 0)
+            active += int(high @ stored)
+            sampled = vectors[..., 0].size * int(stored.sum())
             conversions += sampled * layer.act_bits * params.tile.columns
             pages += sampled
             if layer.periphery is not None and layer.periphery.second is not None:

@@ -41,18 +41,24 @@ def small_accelerator(shift: ShiftParams) -> AcceleratorParams:
         pages=21, crossbars=2, tables=4, stream_bits=shift.bits,
     )  # fmt: skip
     usual: dict[str, Any] = {"bits": shift.bits, "act_bits": 4, "weight_bits": 4, "zero_point": 8}
-    body = usual | {"rows": 7, "crossbars": 2, "groups": 5, "outputs": 14}
+    body = usual | {"rows": 7, "outputs": 14}
     x, z, y, pooled = range(4)
+
+    def pages(first: int, groups: int = 5, crossbars: int = 2) -> dict[str, Any]:
+        """Return the column groups from that number on."""
+        stored = tuple((first + number,) * crossbars for number in range(groups))
+        return {"group": first, "pages": stored}
+
     layers = (
-        LayerEntry(name="stem", operands=(Read(y),), out=x, second=z, page=0,
-                   **body | {"rows": 3, "crossbars": 1}),
+        LayerEntry(name="stem", operands=(Read(y),), out=x, second=z, **pages(0, crossbars=1),
+                   **body | {"rows": 3}),
         LayerEntry(name="mix", operands=(Read(x), Read(z, True)), shift_first=z, out=y,
-                   page=5, **body),
-        LayerEntry(name="skip", operands=(Read(y, True),), add=Read(x, True), out=z, page=10,
+                   **pages(5), **body),
+        LayerEntry(name="skip", operands=(Read(y, True),), add=Read(x, True), out=z, **pages(10),
                    **body),
-        LayerEntry(name="last", operands=(Read(z),), add=Read(y), out=y, page=15, **body),
-        LayerEntry(name="head", operands=(Read(pooled),), page=20,
-                   **body | {"groups": 1, "outputs": 2}),
+        LayerEntry(name="last", operands=(Read(z),), add=Read(y), out=y, **pages(15), **body),
+        LayerEntry(name="head", operands=(Read(pooled),), **pages(20, groups=1),
+                   **body | {"outputs": 2}),
     )  # fmt: skip
     return AcceleratorParams(
         tile=tile, shift=shift, channels=14, patch=1, buffers=("x", "z", "y"), layers=layers,
@@ -108,7 +114,7 @@ class ControlAddresses(wiring.Component):
                 "probe_channel": In(address_bits(tile.rows)),
                 "probe_row": row,
                 "probe_column": column,
-                "probe_group": In(tile.page_bits),
+                "probe_group": In(params.group_bits),
                 "probe_slot": slot,
                 "probe_slot_read": slot,
                 "probe_output": In(entry_layout(params)["outputs"].width),

@@ -126,6 +126,7 @@ class Accelerator(wiring.Component):
             cells=contents.cells,
             tables=contents.tables,
             counter_bits=self._counter_bits,
+            skips=params.skips,
         )
         m.submodules.writer = writer = Writer(params=params, affines=contents.affines)
         m.submodules.buffers = buffers = Buffers(params=params, counter_bits=self._counter_bits)

@@ -58,10 +58,12 @@ class LayerEntry:
         Buffer that takes the second affine of what is written (SP).
     bits : int
         Width of an operand's elements; more than ``act_bits`` are rounded by ``fetch_shift``.
-    rows, crossbars : int
+    rows : int
         Rows that are loaded into each of the crossbars in use, counted from the first.
-    page, groups : int
-        First page and number of pages: column groups, one after the other, in every crossbar.
+    group : int
+        Number of its first column group, counted through all layers.
+    pages : tuple of tuple
+        Page [column groups][crossbars in use]; None where a crossbar stores none.
     outputs : int
         Channels that are written; what a column group computes beyond them is dropped.
     act_bits, weight_bits, zero_point : int
@@ -76,13 +78,27 @@ class LayerEntry:
     second: int | None = None
     bits: int
     rows: int
-    crossbars: int
-    page: int
-    groups: int
+    group: int
+    pages: tuple[tuple[int | None, ...], ...]
     outputs: int
     act_bits: int
     weight_bits: int
     zero_point: int
+
+    @property
+    def groups(self) -> int:
+        """Column groups."""
+        return len(self.pages)
+
+    @property
+    def crossbars(self) -> int:
+        """Crossbars in use, one a row tile."""
+        return len(self.pages[0])
+
+    @property
+    def visited(self) -> tuple[bool, ...]:
+        """Of each column group, whether some crossbar stores a page."""
+        return tuple(any(page is not None for page in pages) for pages in self.pages)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -179,9 +195,34 @@ class AcceleratorParams:
         return self.layers[-1].outputs
 
     @property
+    def groups(self) -> int:
+        """Column groups of all layers."""
+        return sum(layer.groups for layer in self.layers)
+
+    @property
+    def group_bits(self) -> int:
+        """Bits of a column group's number."""
+        return address_bits(self.groups)
+
+    @property
     def slots(self) -> int:
-        """Words of the channels' parameters: page·outputs + output, outputs those of a page."""
-        return self.tile.pages * self.tile.outputs
+        """Words of the channels' parameters: group·outputs + output, outputs those of a page."""
+        return self.groups * self.tile.outputs
+
+    @functools.cached_property
+    def pruned(self) -> bool:
+        """Whether pages are left out; otherwise a column group's number is that of its pages."""
+        return any(
+            page != layer.group + number
+            for layer in self.layers
+            for number, pages in enumerate(layer.pages)
+            for page in pages
+        )
+
+    @functools.cached_property
+    def skips(self) -> bool:
+        """Whether there is a column group of which no crossbar stores a page."""
+        return not all(all(layer.visited) for layer in self.layers)
 
     @functools.cached_property
     def roundings(self) -> tuple[tuple[int, int], ...]:

@@ -13,7 +13,7 @@ from hw.accelerator_params import AcceleratorParams
 from hw.load import payloads
 from hw.memory import BLOCK_BITS, BLOCK_WORDS
 from hw.tile_params import ACC_BITS
-from hw.timing import SUM_LATENCY
+from hw.timing import queue_depth
 
 __all__ = ["BOARDS", "Store", "boards", "halves", "stores"]
 
@@ -59,7 +59,7 @@ def stores(params: AcceleratorParams) -> dict[str, Store]:
         "channels": store(1, words["channels"]["content"].width, params.slots),
         "pooled": store(params.banks, params.pooled_bits, params.bank_channels),
         "pool sums": store(1, params.pool_sum_bits, params.channels),
-        "queue": store(1, tile.units * tile.sum_bits, tile.columns_per_adc + SUM_LATENCY),
+        "queue": store(1, tile.units * tile.sum_bits + params.skips, queue_depth(tile)),
         "logits": store(1, ACC_BITS, params.classes),
     }
     if any(layer.second is not None for layer in params.layers):

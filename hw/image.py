@@ -8,6 +8,7 @@ not fit is refused by the name of its layer (`hw.plan`). A leaf: NumPy, no RTL.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,7 @@ CHANNEL = np.dtype(
         ("second_fraction_bits", np.uint8),
     ]
 )
-"""What belongs to one output of one page: as the tile takes it, and SP's second affine."""
+"""What belongs to one output of one column group: as the tile takes it, and SP's second affine."""
 
 _AFFINE = ("sign", "exponent", "offset")
 
@@ -52,7 +53,7 @@ class Image:
     tables : numpy.ndarray
         int8 [tables, 2^act_bits], act_bits those of the tile.
     channels : numpy.ndarray
-        `CHANNEL` [pages, outputs].
+        `CHANNEL` [column groups, outputs].
     """
 
     params: AcceleratorParams
@@ -85,11 +86,12 @@ def build(
     tile = params.tile
     pages = np.zeros((tile.crossbars, tile.pages, tile.rows, tile.columns), np.uint8)
     tables = np.zeros((tile.tables, 1 << tile.act_bits), np.int8)
-    channels = np.zeros((tile.pages, tile.outputs), CHANNEL)
+    channels = np.zeros((params.groups, tile.outputs), CHANNEL)
     crossbar_layers = [layer for layer in net.layers if isinstance(layer, Crossbar)]
     for number, (entry, layer) in enumerate(zip(params.layers, crossbar_layers, strict=True)):
         cells = _cells(layer.weights, params, entry)
-        pages[: entry.crossbars, _pages(entry)] = cells
+        for crossbar, group, page in _stored(entry):
+            pages[crossbar, page] = cells[crossbar, group]
         fields = np.zeros(entry.groups * tile.outputs, CHANNEL)
         own = fields[: entry.outputs]
         own["bias"] = layer.bias
@@ -100,7 +102,7 @@ def build(
             _put_affine(own, "", layer.periphery.affine)
             if layer.periphery.second is not None:
                 _put_affine(own, "second_", layer.periphery.second.affine)
-        channels[_pages(entry)] = fields.reshape(entry.groups, tile.outputs)
+        channels[_groups(entry)] = fields.reshape(entry.groups, tile.outputs)
     return Image(params, pages, tables, channels)
 
 
@@ -190,12 +192,20 @@ def patches(params: AcceleratorParams, image: npt.NDArray[np.uint8]) -> npt.NDAr
     return parts.transpose(2, 4, 0, 1, 3).reshape(colours * side**2, height, width)
 
 
-def _pages(entry: LayerEntry) -> slice:
-    return slice(entry.page, entry.page + entry.groups)
+def _groups(entry: LayerEntry) -> slice:
+    return slice(entry.group, entry.group + entry.groups)
+
+
+def _stored(entry: LayerEntry) -> Iterator[tuple[int, int, int]]:
+    """Yield crossbar, column group of the layer, and page of each page that is stored."""
+    for group, pages in enumerate(entry.pages):
+        for crossbar, page in enumerate(pages):
+            if page is not None:
+                yield crossbar, group, page
 
 
 def _fields(image: Image, entry: LayerEntry) -> npt.NDArray[Any]:
-    return image.channels[_pages(entry)].reshape(-1)[: entry.outputs]
+    return image.channels[_groups(entry)].reshape(-1)[: entry.outputs]
 
 
 def _operand(read: Read, names: list[str], moved: set[int]) -> Operand:
@@ -233,13 +243,15 @@ def _cells(
 def _weights(
     pages: npt.NDArray[np.uint8], params: AcceleratorParams, entry: LayerEntry
 ) -> npt.NDArray[np.uint8]:
-    """Return the weights of a layer's cells: [rows, outputs]."""
+    """Return the weights of a layer's cells: [rows, outputs]; Z where no page is stored."""
     tile = params.tile
-    used = pages[: entry.crossbars, _pages(entry), : entry.rows]
-    cells = used[..., : tile.outputs * tile.cells].transpose(0, 2, 1, 3).astype(np.int64)
-    cells = cells.reshape(entry.crossbars * entry.rows, -1, tile.cells)
-    weights = (cells << tile.cell_bits * np.arange(tile.cells)).sum(-1)
-    return np.asarray(weights[:, : entry.outputs], np.uint8)
+    places = tile.cell_bits * np.arange(tile.cells)
+    shape = (entry.crossbars, entry.rows, entry.groups, tile.outputs)
+    weights = np.full(shape, entry.zero_point, np.uint8)
+    for crossbar, group, page in _stored(entry):
+        used = pages[crossbar, page, : entry.rows, : tile.outputs * tile.cells].astype(np.int64)
+        weights[crossbar, :, group] = (used.reshape(entry.rows, -1, tile.cells) << places).sum(-1)
+    return weights.reshape(entry.crossbars * entry.rows, -1)[:, : entry.outputs].copy()
 
 
 def _widened(table: npt.NDArray[np.int8], act_bits: int) -> npt.NDArray[np.int8]:

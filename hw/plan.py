@@ -8,6 +8,7 @@ leaf: the integer network and parameters, no RTL.
 from __future__ import annotations
 
 from hw.accelerator_params import AcceleratorParams, FitError, LayerEntry, Read
+from hw.pages import Pages, place
 from hw.params import CHANNEL_DIVIDER, ParameterError, ShiftParams
 from hw.tile_params import LIMITS, MAX_LANE_WORDS, TileParams
 from model.intnet import Crossbar, IntNet, Operand, SumPool
@@ -43,13 +44,13 @@ def plan(net: IntNet, *, columns: int, columns_per_adc: int, mode: str) -> Accel
         _check_layer(net, layer, stem, shape)
     buffers = _buffers(body)
     image = _image_buffer(stem, buffers)
-    tile = _tile(net, layers, columns, columns_per_adc)
+    tile, pages = _tile(net, layers, columns, columns_per_adc)
     numbers = {name: number for number, name in enumerate(buffers)}
     numbers |= {net.input: image, pool.out: len(buffers)}
     passes = _Passes() if mode == "in_place" else None
     entries = []
-    page = 0
-    for layer in layers:
+    group = 0
+    for layer, own in zip(layers, pages, strict=True):
         periphery = layer.periphery
         reads = [_read(operand, numbers) for operand in layer.operands]
         add = None if periphery is None else periphery.add
@@ -62,8 +63,6 @@ def plan(net: IntNet, *, columns: int, columns_per_adc: int, mode: str) -> Accel
         if passes is not None:
             first, reads = passes.before(layer.name, buffers, reads, {out, second_out})
         count = len(layer.operands)
-        crossbars = -(-layer.rows // net.array_rows)
-        groups = -(-layer.outputs // tile.outputs)
         entries.append(
             LayerEntry(
                 name=layer.name,
@@ -73,17 +72,16 @@ def plan(net: IntNet, *, columns: int, columns_per_adc: int, mode: str) -> Accel
                 out=out,
                 second=second_out,
                 bits=net.maps[layer.operands[0].map].bits,
-                rows=layer.rows // crossbars,
-                crossbars=crossbars,
-                page=page,
-                groups=groups,
+                rows=min(layer.rows, net.array_rows),
+                group=group,
+                pages=own,
                 outputs=layer.outputs,
                 act_bits=layer.act_bits,
                 weight_bits=layer.weight_bits,
                 zero_point=layer.zero_point,
             )
         )
-        page += groups
+        group += len(own)
     return AcceleratorParams(
         tile=tile,
         shift=ShiftParams(
@@ -194,8 +192,8 @@ def _image_buffer(stem: Crossbar, buffers: tuple[str, ...]) -> int:
 
 def _tile(
     net: IntNet, layers: tuple[Crossbar, ...], columns: int, columns_per_adc: int
-) -> TileParams:
-    """Return a tile with pages for all layers."""
+) -> tuple[TileParams, list[Pages]]:
+    """Return a tile with pages for all layers, and where the pages of each are."""
     largest = max(layers, key=lambda layer: layer.rows)
     sizes = {
         "rows": net.array_rows,
@@ -210,16 +208,18 @@ def _tile(
     }
     one = TileParams(**sizes, pages=1)
     most = min(LIMITS["pages"][1], MAX_LANE_WORDS >> one.select_bits)
-    pages = 0
-    for layer in layers:
-        pages += -(-layer.outputs // one.outputs)
+    placed = place(net, layers, one.outputs)
+    pages = 1
+    for layer, own in zip(layers, placed, strict=True):
+        pages = max([pages, *(page + 1 for row in own for page in row if page is not None)])
         if pages > most:
             raise FitError(
                 f"{layer.name}: a crossbar must have at most {most} pages, not {pages} up to this "
                 f"layer; {most * one.outputs} outputs in all would fit"
             )
     try:
-        return TileParams(**sizes, pages=pages, crossbars=-(-largest.rows // net.array_rows))
+        crossbars = -(-largest.rows // net.array_rows)
+        return TileParams(**sizes, pages=pages, crossbars=crossbars), placed
     except ParameterError as error:
         raise FitError(f"{largest.name}: {error}") from None
 

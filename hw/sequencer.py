@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -28,6 +28,11 @@ def entry_layout(params: AcceleratorParams) -> data.StructLayout:
     buffer = address_bits(len(params.buffers) + 1)
     slot = address_bits(params.slots)
     output = address_bits(max(layer.groups for layer in params.layers) * tile.outputs + 1)
+    if params.pruned:
+        pages = {"group": params.group_bits, "last_group": params.group_bits}
+    else:
+        bits = tile.page_bits
+        pages = {"page": bits, "last_group": bits, "stored": tile.crossbars}
     return data.StructLayout(
         {
             "a": buffer,
@@ -40,9 +45,7 @@ def entry_layout(params: AcceleratorParams) -> data.StructLayout:
             "single": 1,
             "shifts": 1,
             "shift_buffer": buffer,
-            "page": tile.page_bits,
-            "last_group": tile.page_bits,
-            "stored": tile.crossbars,
+            **pages,
             "zero_point": tile.weight_bits,
             "top_plane": tile.plane_bits,
             "first_slot": slot,
@@ -65,7 +68,8 @@ def entry_of(params: AcceleratorParams, layer: LayerEntry) -> dict[str, Any]:
     """Return the fields of a layer's entry.
 
     ``two`` operands, else ``a`` alone; ``rounding``, the number of the pair of widths; ``single``,
-    one pixel instead of a whole map; a pass ``shifts`` a buffer first;
+    one pixel instead of a whole map; a pass ``shifts`` a buffer first; ``page``, the first one in
+    each of the ``stored`` crossbars, or, of a pruned network, ``group``, the first column group;
     ``outputs`` that are written of ``last_output`` + 1 that are computed; ``out``, a bit a buffer,
     that of the one that is written; ``adds`` an operand at the write; ``doubles``, the second
     affine is written as well; ``pools`` what is written; the ``last`` layer writes accumulators
@@ -75,6 +79,9 @@ def entry_of(params: AcceleratorParams, layer: LayerEntry) -> dict[str, Any]:
     computed = layer.groups * tile.outputs
     last = layer is params.layers[-1]
     a, b = layer.operands[0], layer.operands[-1]
+    pages = {"group" if params.pruned else "page": layer.group, "last_group": layer.groups - 1}
+    if not params.pruned:
+        pages["stored"] = (1 << layer.crossbars) - 1
     return {
         "a": a.buffer,
         "b": b.buffer,
@@ -86,13 +93,11 @@ def entry_of(params: AcceleratorParams, layer: LayerEntry) -> dict[str, Any]:
         "single": last,
         "shifts": layer.shift_first is not None,
         "shift_buffer": layer.shift_first or 0,
-        "page": layer.page,
-        "last_group": layer.groups - 1,
-        "stored": (1 << layer.crossbars) - 1,
+        **pages,
         "zero_point": layer.zero_point,
         "top_plane": layer.act_bits - 1,
-        "first_slot": layer.page * tile.outputs,
-        "last_slot": layer.page * tile.outputs + computed - 1,
+        "first_slot": layer.group * tile.outputs,
+        "last_slot": layer.group * tile.outputs + computed - 1,
         "outputs": layer.outputs,
         "last_output": computed - 1,
         "out": 0 if layer.out is None else 1 << layer.out,
@@ -196,7 +201,7 @@ class Sequencer(wiring.Component):
             self.commands.valid.eq(1),
         ]
 
-        group = Signal(params.tile.page_bits)
+        group = Signal(params.group_bits)
         command = self.commands.payload
         m.d.comb += [
             command.release.eq(group == entry.last_group),
@@ -204,16 +209,34 @@ class Sequencer(wiring.Component):
             command.complete.eq(1),
             command.top_plane.eq(entry.top_plane),
             command.zero_point.eq(entry.zero_point),
-            command.stored.eq(entry.stored),
         ]
-        m.d.comb += [page.eq(entry.page + group) for page in command.pages]
+        if params.pruned:
+            self._look_up(m, entry.group + group)
+        else:
+            m.d.comb += command.stored.eq(entry.stored)
+            m.d.comb += [page.eq(entry.page + group) for page in command.pages]
         with m.If(self.commands.ready):
             m.d.sync += group.eq(Mux(command.release, 0, group + 1))
         return m
 
+    def _look_up(self, m: Module, group: Value) -> None:
+        """Say which page of each crossbar a column group has, and which of them have none."""
+        command = self.commands.payload
+        fields = {name: command.shape()[name].shape for name in ("stored", "pages")}
+        layout = data.StructLayout(fields)
+        found = Signal(layout)
+        with m.Switch(group):
+            for layer in self._params.layers:
+                for number, pages in enumerate(layer.pages, layer.group):
+                    stored = sum(1 << n for n, page in enumerate(pages) if page is not None)
+                    numbers = [page or 0 for page in pages]
+                    with m.Case(number):
+                        m.d.comb += found.eq(layout.const({"stored": stored, "pages": numbers}))
+        m.d.comb += [command.stored.eq(found.stored), command.pages.eq(found.pages)]
+
 
 def slot_layout(params: AcceleratorParams, content: data.StructLayout) -> data.StructLayout:
-    """Return a write into the channels' parameters: a slot, page·outputs + output, and its word."""
+    """Return a write into the channels' parameters: slot group·outputs + output, and its word."""
     return data.StructLayout({"content": content, "slot": address_bits(params.slots)})
 
 

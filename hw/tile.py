@@ -10,19 +10,18 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Sequence
 
-from amaranth.hdl import Array, Module, Mux, Signal, Value
+from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
 from hw.crossbar import AnalogCrossbar, Crossbar, Lanes, popcount, program_layout
 from hw.dac import WordlineDriver, activation_layout
 from hw.mask import mask_layout
-from hw.params import address_bits
 from hw.requant import Requant, channel_layout, output_layout, table_layout
 from hw.shift_add import ShiftAdd, sample_layout
+from hw.sum_queue import queue_sums
 from hw.tile_params import TileParams
-from hw.timing import CROSSBAR_LATENCY, SUM_LATENCY
+from hw.timing import CROSSBAR_LATENCY
 
 __all__ = ["COUNTER_BITS", "Tile", "command_layout"]
 
@@ -73,6 +72,8 @@ class Tile(wiring.Component):
         First contents of the tables; see `Requant`.
     counter_bits : int
         Width of the activity counters.
+    skips : bool
+        A command that begins and completes sums, and whose page no crossbar stores, takes a cycle.
 
     Members
     -------
@@ -109,8 +110,10 @@ class Tile(wiring.Component):
         cells: Sequence[Lanes] = (),
         tables: Iterable[int] = (),
         counter_bits: int = COUNTER_BITS,
+        skips: bool = False,
     ) -> None:
         self._params = params
+        self._skips = skips
         self._analog = analog
         self._cells = cells
         self._tables = tables
@@ -157,20 +160,28 @@ class Tile(wiring.Component):
         last_plane = Signal()
         sample = Signal()
         taken = Signal()
+        runs = self.commands.valid & driver.ready
+        samples = runs & (~last_plane | ((room | ~command.complete) & (settled | absent)))
+        ends = sample & last_select & last_plane
+        reserved = sample & command.complete & last_plane
+        skipped = None
+        if self._skips:
+            # No sample, so that the sums in their ring do not turn.
+            skipped = Signal()
+            skip = absent & command.begin & command.complete
+            m.d.comb += skipped.eq(runs & skip & room)
+            samples, ends, reserved = samples & ~skip, ends | skipped, reserved | skipped
         m.d.comb += [
             absent.eq(~command.stored.any()),
             last_select.eq(select == params.columns_per_adc - 1),
             # A page that no crossbar stores still turns the sums round once, and puts them out.
             last_plane.eq((plane == command.top_plane) | absent),
-            sample.eq(
-                self.commands.valid & driver.ready
-                & (~last_plane | ((room | ~command.complete) & (settled | absent)))
-            ),
-            taken.eq(sample & last_select & last_plane),
+            sample.eq(samples),
+            taken.eq(ends),
             self.commands.ready.eq(taken),
             driver.plane.eq(plane),
             driver.release.eq(taken & command.release),
-        ]  # fmt: skip
+        ]
         with m.If(sample):
             m.d.sync += select.eq(Mux(last_select, 0, select + 1))
             with m.If(last_select):
@@ -219,7 +230,7 @@ class Tile(wiring.Component):
             ]
 
         self._settle(m, settled, sample, taken)
-        self._queue(m, shift_add, requant, room, sample & command.complete & last_plane)
+        queue_sums(m, params, shift_add, requant, room=room, reserved=reserved, skipped=skipped)
         self._count(m, sample, taken, (select == 0), driver.wordlines)
         return m
 
@@ -252,39 +263,6 @@ class Tile(wiring.Component):
             m.d.sync += left.eq(weight_bits)
         with m.Elif((sample | (left != weight_bits)) & ~settled):
             m.d.sync += left.eq(left - 1)
-
-    def _queue(
-        self, m: Module, shift_add: ShiftAdd, requant: Requant, room: Signal, reserved: Value
-    ) -> None:
-        """Queue complete sums, which come in bursts, and hand them on one by one.
-
-        Nothing can stop a sample on its way, so its place in the queue is reserved beforehand.
-        The queue is long enough that a page need not wait for the sums of the one before to leave,
-        unless they are more than its cycles.
-        """
-        params = self._params
-        depth = params.columns_per_adc + SUM_LATENCY
-        width = params.units * params.sum_bits
-        m.submodules.queue = queue = SyncFIFOBuffered(width=width, depth=depth)
-        free = Signal(range(depth + 1), init=depth)
-        unit = Signal(address_bits(params.units))
-        word = [queue.r_data.word_select(n, params.sum_bits) for n in range(params.units)]
-        handed = Signal()
-        leaves = Signal()
-        m.d.comb += [
-            room.eq(free != 0),
-            queue.w_en.eq(shift_add.valid),
-            queue.w_data.eq(shift_add.sums),
-            queue.r_en.eq(leaves),
-            requant.sums.valid.eq(queue.r_rdy),
-            requant.sums.payload.eq(Array(word)[unit]),
-            handed.eq(requant.sums.valid & requant.sums.ready),
-            leaves.eq(handed & (unit == params.units - 1)),
-        ]
-        m.d.sync += free.eq(free - reserved + leaves)
-        if params.units > 1:
-            with m.If(handed):
-                m.d.sync += unit.eq(Mux(leaves, 0, unit + 1))
 
     def _count(
         self, m: Module, sample: Value, taken: Value, first: Value, wordlines: data.View

@@ -11,9 +11,11 @@ the generated Verilog.
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 from hw.accelerator_params import AcceleratorParams, LayerEntry
 from hw.params import ArrayParams, ShiftParams, check_integer
+from hw.skip_timing import last_sum
 from hw.tile_params import TileParams
 
 __all__ = [
@@ -44,8 +46,10 @@ __all__ = [
     "page_cycles",
     "paper_cycles",
     "pass_cycles",
+    "queue_depth",
     "reader_cycles",
     "shift_cycles",
+    "skipping_cycles",
     "tile_cycles",
 ]
 
@@ -200,6 +204,15 @@ def page_cycles(params: TileParams, *, planes: int | None = None) -> int:
     return PAGE(lead=_lead(params, planes), columns_per_adc=params.columns_per_adc)
 
 
+def queue_depth(params: TileParams) -> int:
+    """Words of a tile's queue: a page's, and as many as are on their way.
+
+    So a page need not wait for the sums of the one before to leave, unless they are more than its
+    cycles.
+    """
+    return params.columns_per_adc + SUM_LATENCY
+
+
 def tile_cycles(
     params: TileParams,
     *,
@@ -243,6 +256,32 @@ def tile_cycles(
     )
 
 
+@functools.lru_cache
+def skipping_cycles(
+    params: TileParams, visited: tuple[bool, ...], *, vectors: int, rows: int, planes: int
+) -> int:
+    """Cycles of a tile that skips some pages, each of which takes a cycle; as `tile_cycles`.
+
+    Parameters
+    ----------
+    params : TileParams
+    visited : tuple of bool
+        Of each page of a vector, whether some crossbar stores it.
+    vectors, rows, planes : int
+        As of `tile_cycles`.
+    """
+    return REQUANT_LATENCY + last_sum(
+        visited,
+        vectors=vectors,
+        rows=rows,
+        lead=_lead(params, planes),
+        words=params.columns_per_adc,
+        units=params.units,
+        latency=SUM_LATENCY,
+        depth=queue_depth(params),
+    )
+
+
 def layer_cycles(params: AcceleratorParams, layer: LayerEntry) -> int:
     """Cycles of a layer of the accelerator, from its beginning to its last write.
 
@@ -250,13 +289,11 @@ def layer_cycles(params: AcceleratorParams, layer: LayerEntry) -> int:
     fetch and write. A pass that shifts in place comes on top (`pass_cycles`).
     """
     vectors = 1 if layer is params.layers[-1] else params.shift.pixels
-    tile = tile_cycles(
-        params.tile,
-        vectors=vectors,
-        pages=layer.groups,
-        rows=layer.rows,
-        planes=layer.act_bits,
-    )
+    work = {"vectors": vectors, "rows": layer.rows, "planes": layer.act_bits}
+    if all(layer.visited):
+        tile = tile_cycles(params.tile, pages=layer.groups, **work)
+    else:
+        tile = skipping_cycles(params.tile, layer.visited, **work)
     return FETCH_LATENCY + tile + WRITE_LATENCY
 
 
@@ -275,10 +312,12 @@ def accelerator_cycles(params: AcceleratorParams) -> int:
 def layer_bound(params: AcceleratorParams, layer: LayerEntry) -> int:
     """Cycles that a layer takes at least: pixels·max(rows, groups·planes·columns_per_adc).
 
-    One vector is loaded while the one before is multiplied, and nothing else is waited for.
+    Of column groups of which some crossbar stores a page. One vector is loaded while the one before
+    is multiplied, and nothing else is waited for.
     """
     vectors = 1 if layer is params.layers[-1] else params.shift.pixels
-    return vectors * max(layer.rows, layer.groups * layer.act_bits * params.tile.columns_per_adc)
+    groups = sum(layer.visited)
+    return vectors * max(layer.rows, groups * layer.act_bits * params.tile.columns_per_adc)
 
 
 def accelerator_bound(params: AcceleratorParams) -> int:

@@ -33,8 +33,10 @@ def doubled(params: AcceleratorParams) -> AcceleratorParams:
         dataclasses.replace(
             layer,
             outputs=layer.outputs if layer is head else 2 * layer.outputs,
-            groups=layer.groups if layer is head else 2 * layer.groups,
-            crossbars=layer.crossbars if layer is stem else 2 * layer.crossbars,
+            pages=tuple(
+                pages if layer is stem else 2 * pages
+                for pages in (layer.pages if layer is head else 2 * layer.pages)
+            ),
         )
         for layer in (stem, *body, *body, head)
     ]

@@ -57,7 +57,7 @@ def _steps(params: AcceleratorParams) -> Iterator[list[str]]:
         bits = layout.const(entry_of(params, layer)).as_bits()
         entry = f"connect -set sequencer.entry {layout.size}'b{bits:0{layout.size}b}"
         for group in range(layer.groups):
-            width = params.tile.page_bits
+            width = params.group_bits
             yield [entry, f"connect -set sequencer.group {width}'b{group:0{width}b}"]
 
 

@@ -66,7 +66,7 @@ def test_the_schedule_of_a_block():
     assert (second.operands, second.add, second.out) == ((Read(1, True),), Read(1, True), 0)
     assert (stem.rows, stem.crossbars, first.rows, first.crossbars) == (12, 1, 12, 2)
     # Four outputs a page: ten pages of 8-bit weights with 2-bit cells in 32 columns of 8.
-    assert (stem.page, stem.groups, first.page) == (0, 3, 3)
+    assert (stem.group, stem.groups, first.group) == (0, 3, 3)
     assert params.layers[-1].operands == (Read(params.pooled),)
 
 

@@ -25,7 +25,7 @@ def simulate(dut, bench):
 def commands_of(layer):
     """What the tile must be told for each vector."""
     groups = range(layer.groups)
-    return [(layer.page + group, group == layer.groups - 1) for group in groups]
+    return [(layer.group + group, group == layer.groups - 1) for group in groups]
 
 
 @pytest.mark.parametrize("step", [False, True])
@@ -117,7 +117,7 @@ def test_each_layer_gets_its_channels_again_and_again():
             ctx.set(dut.begin, 0)
             await ctx.tick()
             computed = layer.groups * PARAMS.tile.outputs
-            first = layer.page * PARAMS.tile.outputs
+            first = layer.group * PARAMS.tile.outputs
             number = 0
             while number < 2 * computed + 1:
                 ready = source.random() < 0.7

@@ -140,7 +140,7 @@ def test_a_layers_writes(params, number, probability):
     written = golden.saturate(written, bits)
     wanted["first"] = as_writes(written)
     if layer.second is not None:
-        first = layer.page * params.tile.outputs
+        first = layer.group * params.tile.outputs
         own = {name: second[name][first : first + layer.outputs] for name in AFFINE}
         moved = golden.apply_affine(
             written[None], own["sign"], own["exponent"], own["offset"], 3

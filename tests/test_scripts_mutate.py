@@ -151,7 +151,7 @@ def test_a_bit_below_the_threshold_is_proven_invisible_and_one_of_the_threshold_
 
 def test_what_a_fault_does_to_a_register_that_is_held_counts():
     params = small_accelerator(ShiftParams(height=2, width=2, bits=6))
-    entry, group = entry_layout(params).size, params.tile.page_bits
+    entry, group = entry_layout(params).size, params.group_bits
     netlist = rf"""
 module \mutated
   wire input 1 \clk
