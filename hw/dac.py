@@ -158,7 +158,8 @@ class WordlineDriver(wiring.Component):
 
         # The vector that is loaded will be driven next: now that it ends, or that the one before
         # is done with.
-        rises = Mux(ends, ~self.ready | self.release, self.release & full.all())
+        rises = Signal()
+        m.d.comb += rises.eq(Mux(ends, ~self.ready | self.release, self.release & full.all()))
         totals = []
         for mask in range(params.masks):
             loading = Signal(signed(params.vector_total_bits), name=f"loading_{mask}")
@@ -167,7 +168,8 @@ class WordlineDriver(wiring.Component):
                 Mux(taken & store.kept[crossbar][mask], value, 0)
                 for crossbar, value in enumerate(beat.values)
             ]
-            following = loading + sum(kept[1:], start=kept[0])
+            following = Signal.like(loading, name=f"following_{mask}")
+            m.d.comb += following.eq(loading + sum(kept[1:], start=kept[0]))
             m.d.sync += loading.eq(Mux(rises, 0, following))
             with m.If(rises):
                 m.d.sync += driving.eq(following)

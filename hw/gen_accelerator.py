@@ -11,7 +11,7 @@ from pathlib import Path
 
 from hw import budget, cli, timing
 from hw.accelerator import Accelerator
-from hw.accelerator_params import SHIFT_MODES
+from hw.accelerator_params import SHIFT_MODES, AcceleratorParams
 from hw.gen_tile import OPTIONS, streams_of
 from hw.image import build
 from hw.load import beats, contents, payloads
@@ -68,6 +68,7 @@ def accelerator_product(net: IntNet, *, columns: int, columns_per_adc: int, mode
                 },
                 "boards": budget.boards(params),
             },
+            "rows": _rows(params),
             "layer cycles": {
                 layer.name: timing.layer_cycles(params, layer) for layer in params.layers
             },
@@ -83,6 +84,18 @@ def accelerator_product(net: IntNet, *, columns: int, columns_per_adc: int, mode
         },
         files=files,
     )
+
+
+def _rows(params: AcceleratorParams) -> dict[str, int | float]:
+    """Return the rows of all stored pages, and how many of them masks gate."""
+    stored = kept = 0
+    for layer in params.layers:
+        for group, pages in enumerate(layer.pages):
+            for crossbar, page in enumerate(pages):
+                if page is not None:
+                    stored += layer.rows
+                    kept += layer.masks[group][crossbar].count if layer.masks else layer.rows
+    return {"stored": stored, "gated": stored - kept, "share gated": round(1 - kept / stored, 4)}
 
 
 def parser() -> cli.Parser:

@@ -10,15 +10,12 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.lfsr import Lfsr
-from hw.lfsr_params import LfsrMask
 from hw.mask import mask_layout
 from hw.params import address_bits
+from hw.row_masks import Masks
 from hw.tile_params import TileParams
 
 __all__ = ["MaskUnit"]
-
-LayerMasks = tuple[tuple[LfsrMask, ...], ...]
-"""Masks of a layer, [column groups][crossbars in use]."""
 
 
 class MaskUnit(wiring.Component):
@@ -31,13 +28,13 @@ class MaskUnit(wiring.Component):
     ----------
     params : TileParams
         With ``masks``.
-    layers : tuple of LayerMasks
+    layers : tuple of `hw.row_masks.Masks`
         Masks of all layers, in the order in which they run. Those of a layer have as many
         positions and the same taps.
 
     Members
     -------
-    runs : In
+    run : In
         Level: make the masks of the layer to come, up to ``done``.
     done : Out
         Strobe: these were its last rows. Afterwards the next layer is to come, after the last one
@@ -45,10 +42,10 @@ class MaskUnit(wiring.Component):
     masks : Out, `mask_layout`
     """
 
-    def __init__(self, *, params: TileParams, layers: tuple[LayerMasks, ...]) -> None:
+    def __init__(self, *, params: TileParams, layers: tuple[Masks, ...]) -> None:
         self._params = params
         self._layers = layers
-        super().__init__({"runs": In(1), "done": Out(1), "masks": Out(mask_layout(params))})
+        super().__init__({"run": In(1), "done": Out(1), "masks": Out(mask_layout(params))})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -100,7 +97,7 @@ class MaskUnit(wiring.Component):
             self.masks.last.eq(ends),
             self.masks.group.eq(group),
         ]
-        m.d.sync += loaded.eq(self.runs & ~ends)
+        m.d.sync += loaded.eq(self.run & ~ends)
         with m.If(ends):
             m.d.sync += [
                 group.eq(Mux(now.last, 0, group + 1)),
@@ -108,7 +105,7 @@ class MaskUnit(wiring.Component):
             ]
         return m
 
-    def _fields(self, masks: LayerMasks, group: int) -> dict[str, Any]:
+    def _fields(self, masks: Masks, group: int) -> dict[str, Any]:
         """Return what the registers need for a column group of a layer."""
         pages = masks[group]
         unused = [{"seed": 1, "count": 0}] * (self._params.crossbars - len(pages))

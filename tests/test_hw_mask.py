@@ -66,13 +66,13 @@ def joined(unit, other):
 
 async def make(ctx, unit, masks):
     """Run the unit for a layer, for exactly the cycles that it is to take."""
-    ctx.set(unit.runs, 1)
+    ctx.set(unit.run, 1)
     for _ in range((len(masks) << masks[0][0].width) - 1):
         assert not ctx.get(unit.done)
         await ctx.tick()
     assert ctx.get(unit.done)
     await ctx.tick()
-    ctx.set(unit.runs, 0)
+    ctx.set(unit.run, 0)
 
 
 def test_both_memories_hold_the_masks_of_each_layer():
