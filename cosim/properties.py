@@ -7,6 +7,8 @@ To add a proof, write a harness (``cosim.properties_shift`` says what that is) a
 
 from __future__ import annotations
 
+import functools
+
 from cosim.proof import Cover, Fault, Proof
 from cosim.properties_array import ArrayEqualsReader, ReaderContent
 from cosim.properties_cobs import CobsRoundTrip, PacketParams
@@ -174,14 +176,16 @@ def _requant(params: TileParams, fault: Fault, *, quick: bool = False) -> Proof:
     )
 
 
-def _control(params: ShiftParams, fault: Fault, *, quick: bool = False) -> Proof:
+def _control(
+    params: ShiftParams, fault: Fault, *, pruned: bool = False, quick: bool = False
+) -> Proof:
     pins = ("rst", "0"), ("start", "1"), ("activations_ready", "1"), ("shift_done", "1")
     # On four pixels the second layer's first write comes in this cycle at the earliest.
     cycle = 85
     return Proof(
-        name=f"control-addresses-{params.name}",
-        claim="pages, parameters, maps, logits: all addresses in range, image after image",
-        harness=ControlAddresses,
+        name=f"control-{'pruned' if pruned else 'addresses'}-{params.name}",
+        claim="pages as scheduled; parameters, maps, logits: addresses in range, image after image",
+        harness=functools.partial(ControlAddresses, pruned=pruned),
         params=params,
         depth=1,
         fault=fault,
@@ -269,4 +273,5 @@ PROOFS: tuple[Proof, ...] = (
     _cobs(5, Fault("encoder.zero", "0")),
     _control(_shape(3, 5, 6), Fault("fetch.last_channel", "0"), quick=True),
     _control(_shape(16, 16, 6), Fault("writer.full_bank", "0")),
+    _control(_shape(3, 5, 6), Fault("sequencer.found", "0" * 8), pruned=True, quick=True),
 )

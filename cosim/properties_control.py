@@ -30,23 +30,25 @@ __all__ = ["ControlAddresses", "small_accelerator"]
 RUN, STATES = 2, 5  # of the sequencer, as Amaranth numbers them: a layer runs; how many there are
 
 
-def small_accelerator(shift: ShiftParams) -> AcceleratorParams:
+def small_accelerator(shift: ShiftParams, *, pruned: bool = False) -> AcceleratorParams:
     """Return an accelerator with all that a layer can ask for, and maps of that shape.
 
     Fourteen channels in two banks of seven rows; three outputs a page, so that the last page of a
-    layer computes one that is dropped.
+    layer computes one that is dropped. If ``pruned``, every column group lacks one page or both.
     """
-    tile = TileParams(
-        rows=7, columns=6, columns_per_adc=3, cell_bits=2, weight_bits=4, act_bits=4, adc_bits=5,
-        pages=21, crossbars=2, tables=4, stream_bits=shift.bits,
-    )  # fmt: skip
     usual: dict[str, Any] = {"bits": shift.bits, "act_bits": 4, "weight_bits": 4, "zero_point": 8}
     body = usual | {"rows": 7, "outputs": 14}
     x, z, y, pooled = range(4)
 
+    def page(number: int, crossbar: int) -> int | None:
+        if pruned:
+            return number // 3 if number % 3 == crossbar else None
+        return number
+
     def pages(first: int, groups: int = 5, crossbars: int = 2) -> dict[str, Any]:
         """Return the column groups from that number on."""
-        stored = tuple((first + number,) * crossbars for number in range(groups))
+        numbers = range(first, first + groups)
+        stored = tuple(tuple(page(n, crossbar) for crossbar in range(crossbars)) for n in numbers)
         return {"group": first, "pages": stored}
 
     layers = (
@@ -60,6 +62,10 @@ def small_accelerator(shift: ShiftParams) -> AcceleratorParams:
         LayerEntry(name="head", operands=(Read(pooled),), **pages(20, groups=1),
                    **body | {"outputs": 2}),
     )  # fmt: skip
+    tile = TileParams(
+        rows=7, columns=6, columns_per_adc=3, cell_bits=2, weight_bits=4, act_bits=4, adc_bits=5,
+        pages=7 if pruned else 21, crossbars=2, tables=4, stream_bits=shift.bits,
+    )  # fmt: skip
     return AcceleratorParams(
         tile=tile, shift=shift, channels=14, patch=1, buffers=("x", "z", "y"), layers=layers,
         fetch_shift=0, pool_shift=2, pooled_bits=4,
@@ -69,9 +75,10 @@ def small_accelerator(shift: ShiftParams) -> AcceleratorParams:
 class ControlAddresses(wiring.Component):
     """All layers, image after image: pages, parameters, maps and logits are addressed in range.
 
-    Of reads, those that are used; where a shift brings a 0 from outside the map, none is. By
-    invariants that say where fetch and write are, in how many vectors have been delivered,
-    released and put out. Covered: a layer ends, and the one after it writes.
+    Of reads, those that are used; where a shift brings a 0 from outside the map, none is. Commands
+    name the pages of the schedule, also if the network is ``pruned``. By invariants that say where
+    fetch and write are, in how many vectors have been delivered, released and put out. Covered: a
+    layer ends, and the one after it writes.
     """
 
     PROBES: ClassVar[dict[str, str]] = {
@@ -93,8 +100,8 @@ class ControlAddresses(wiring.Component):
         **{f"probe_place_{n}": f"writer.place_{n}" for n in range(1, 5)},
     }
 
-    def __init__(self, shift: ShiftParams) -> None:
-        self._params = params = small_accelerator(shift)
+    def __init__(self, shift: ShiftParams, *, pruned: bool = False) -> None:
+        self._params = params = small_accelerator(shift, pruned=pruned)
         tile = params.tile
         slot = In(address_bits(params.slots))
         row, column = In(shift.row_bits), In(shift.column_bits)
@@ -259,6 +266,14 @@ class ControlAddresses(wiring.Component):
         m.d.comb += Assert(self.probe_slot_read < params.slots)
         with m.If(sequencer.commands.ready):
             m.d.comb += [Assert(page < params.tile.pages) for page in command.pages]
+        for layer, each in enumerate(params.layers):
+            for group, pages in enumerate(each.pages):
+                with m.If((sequencer.layer == layer) & (self.probe_group == group)):
+                    for crossbar in range(params.tile.crossbars):
+                        page = pages[crossbar] if crossbar < len(pages) else None
+                        m.d.comb += Assert(command.stored[crossbar] == (page is not None))
+                        if page is not None:
+                            m.d.comb += Assert(command.pages[crossbar] == page)
 
         directions = [*map(int, params.directions)]
         for bank in range(params.banks):

@@ -8,6 +8,7 @@ import dataclasses
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from hw import budget, cli, timing
 from hw.accelerator import Accelerator
@@ -62,6 +63,7 @@ def accelerator_product(net: IntNet, *, columns: int, columns_per_adc: int, mode
                 }
                 for name, text in files.items()
             },
+            "pages": _pages(params),
             "memory": {
                 "half_block_rams": {
                     name: dataclasses.asdict(store) for name, store in budget.stores(params).items()
@@ -95,7 +97,18 @@ def _rows(params: AcceleratorParams) -> dict[str, int | float]:
                 if page is not None:
                     stored += layer.rows
                     kept += layer.masks[group][crossbar].count if layer.masks else layer.rows
-    return {"stored": stored, "gated": stored - kept, "share gated": round(1 - kept / stored, 4)}
+    share = round(1 - kept / stored, 4) if stored else 0.0
+    return {"stored": stored, "gated": stored - kept, "share gated": share}
+
+
+def _pages(params: AcceleratorParams) -> dict[str, Any]:
+    """Return how many pages are stored, and how many are not, since they add nothing."""
+    layers = {}
+    for layer in params.layers:
+        absent = sum(page is None for pages in layer.pages for page in pages)
+        layers[layer.name] = {"stored": layer.groups * layer.crossbars - absent, "absent": absent}
+    sums = {key: sum(each[key] for each in layers.values()) for key in ("stored", "absent")}
+    return sums | {"layers": layers}
 
 
 def parser() -> cli.Parser:

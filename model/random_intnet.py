@@ -28,7 +28,7 @@ from model.intnet import (
 )
 from model.schedule import FORMS, IMAGE, schedule
 
-__all__ = ["KINDS", "Builder", "change", "images", "random_net"]
+__all__ = ["KINDS", "Builder", "change", "images", "prune", "random_net"]
 
 KINDS = (*FORMS, "resnet", "vgg")
 """Networks that `random_net` makes."""
@@ -282,3 +282,30 @@ def change(net: IntNet, name: str, **fields: Any) -> IntNet:
             layer = dataclasses.replace(layer, **own)
         layers.append(layer)
     return dataclasses.replace(net, layers=tuple(layers))
+
+
+def prune(net: IntNet, seed: int, *, share: float, outputs: int) -> IntNet:
+    """Return a network some of whose pages are all U = Z.
+
+    Parameters
+    ----------
+    net : IntNet
+    seed : int
+    share : float
+        Of pages. Of every other column group all row tiles are drawn together.
+    outputs : int
+        Of a page.
+    """
+    source = np.random.default_rng(seed)
+    for layer in net.layers:
+        if isinstance(layer, Crossbar):
+            weights = layer.weights.copy()
+            tiles = range(0, layer.rows, net.array_rows)
+            for number, group in enumerate(range(0, layer.outputs, outputs)):
+                drawn = source.random(len(tiles)) < share
+                for tile, gone in zip(tiles, drawn, strict=True):
+                    if drawn[0] if number % 2 else gone:
+                        page = slice(tile, tile + net.array_rows), slice(group, group + outputs)
+                        weights[page] = layer.zero_point
+            net = change(net, layer.name, weights=weights)
+    return net

@@ -11,7 +11,8 @@ from hw.params import ShiftParams
 from hw.requant import channel_layout
 from hw.sequencer import ChannelFeed, Sequencer, entry_layout, entry_of
 
-PARAMS = small_accelerator(ShiftParams(height=2, width=3, bits=6))
+SHAPE = ShiftParams(height=2, width=3, bits=6)
+PARAMS, PRUNED = small_accelerator(SHAPE), small_accelerator(SHAPE, pruned=True)
 VECTORS = 6
 
 
@@ -24,19 +25,20 @@ def simulate(dut, bench):
 
 def commands_of(layer):
     """What the tile must be told for each vector."""
-    groups = range(layer.groups)
-    return [(layer.group + group, group == layer.groups - 1) for group in groups]
+    return [(pages, group == layer.groups - 1) for group, pages in enumerate(layer.pages)]
 
 
+@pytest.mark.parametrize("params", [PARAMS, PRUNED], ids=["whole", "pruned"])
 @pytest.mark.parametrize("step", [False, True])
-def test_layers_follow_each_other(step):
-    dut, source = Sequencer(params=PARAMS), random.Random(1)
+def test_layers_follow_each_other(step, params):
+    assert params.pruned == params.skips == (params is PRUNED)
+    dut, source = Sequencer(params=params), random.Random(1)
     events = []
 
     async def bench(ctx):
         ctx.set(dut.step, step)
         for _ in range(2):  # images
-            for number, layer in enumerate(PARAMS.layers):
+            for number, layer in enumerate(params.layers):
                 if step or number == 0:
                     for _ in range(3):
                         assert ctx.get(dut.ready)
@@ -50,7 +52,7 @@ def test_layers_follow_each_other(step):
         assert ctx.get(dut.layer) == 0
 
     async def one_layer(ctx, number, layer):
-        entry = entry_layout(PARAMS).const(entry_of(PARAMS, layer))
+        entry = entry_layout(params).const(entry_of(params, layer))
         assert ctx.get(dut.entry) == entry
         if layer.shift_first is not None:
             assert ctx.get(dut.shift_start)
@@ -73,11 +75,15 @@ def test_layers_follow_each_other(step):
             assert ctx.get(dut.commands.valid)
             assert not ctx.get(dut.ready) | ctx.get(dut.begin)
             command = ctx.get(dut.commands.payload)
-            assert (command.stored, command.zero_point) == ((1 << layer.crossbars) - 1, 8)
-            assert (command.top_plane, command.begin, command.complete) == (3, 1, 1)
-            assert len({command.pages[bank] for bank in range(PARAMS.banks)}) == 1
+            assert (command.zero_point, command.top_plane) == (8, 3)
+            assert (command.begin, command.complete) == (1, 1)
+            assert command.stored < 1 << layer.crossbars
             if ready:
-                taken.append((command.pages[0], command.release))
+                pages = tuple(
+                    command.pages[crossbar] if command.stored >> crossbar & 1 else None
+                    for crossbar in range(layer.crossbars)
+                )
+                taken.append((pages, command.release))
             await ctx.tick()
         assert taken == commands_of(layer) * VECTORS
         ctx.set(dut.commands.ready, 0)

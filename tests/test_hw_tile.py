@@ -12,7 +12,7 @@ from cosim.tile_scenario import Command
 from cosim.tile_vectors import draw
 from hw.tile import Tile
 from hw.tile_params import TileParams
-from hw.timing import page_cycles, tile_cycles
+from hw.timing import page_cycles, queue_depth, skipping_cycles, tile_cycles
 from tests.stream_bench import exchange, feeds_of
 
 COUNTERS = ("conversions", "active_wordlines", "sampled_pages")
@@ -23,11 +23,11 @@ def small(**sizes):
     return TileParams(**usual | {"pages": 3, "tables": 1} | sizes)
 
 
-def run(scenario, probability=0.0):
+def run(scenario, probability=0.0, *, skips=False):
     source = random.Random(2)
     expected = scenario.output_beats()
     result = exchange(
-        Tile(params=scenario.params),
+        Tile(params=scenario.params, skips=skips),
         feeds_of(scenario),
         out="outputs",
         count=len(expected),
@@ -39,6 +39,17 @@ def run(scenario, probability=0.0):
     return result
 
 
+def without(scenario, visited):
+    """The same work, but of some pages of each vector no crossbar stores any."""
+    none = (None,) * scenario.params.crossbars
+    commands = [
+        dataclasses.replace(command, pages=command.pages if stored else none)
+        for command, stored in zip(scenario.commands, itertools.cycle(visited), strict=False)
+    ]
+    return dataclasses.replace(scenario, commands=commands)
+
+
+@pytest.mark.parametrize("skips", [False, True])
 @pytest.mark.parametrize(
     "sizes",
     [
@@ -51,12 +62,15 @@ def run(scenario, probability=0.0):
     ],
     ids=str,
 )
-def test_equals_the_golden_executor(sizes):
-    run(draw(small(**sizes), seed=3, vectors=5, pages=2))
+def test_equals_the_golden_executor(sizes, skips):
+    scenario = draw(small(**sizes), seed=3, vectors=5, pages=2)
+    run(without(scenario, (True, True, False)), skips=skips)
 
 
-def test_whoever_waits():
-    run(draw(small(crossbars=2), seed=4, vectors=4, pages=2), probability=0.5)
+@pytest.mark.parametrize("skips", [False, True])
+def test_whoever_waits(skips):
+    scenario = draw(small(crossbars=2), seed=4, vectors=4, pages=2)
+    run(without(scenario, (True, False, True)), probability=0.5, skips=skips)
 
 
 def cycles(params, **work):
@@ -105,3 +119,59 @@ def test_a_page_that_no_crossbar_stores_takes_one_plane():
     skipped = run(dataclasses.replace(scenario, commands=commands)).taken["commands"]
     assert stored[1] - stored[0] == page_cycles(params)
     assert skipped[1] - skipped[0] == params.columns_per_adc
+
+
+def test_a_page_that_is_skipped_takes_a_cycle_unless_sums_go_on():
+    params = small(passes=2)
+    drawn = draw(params, seed=5, vectors=2, steady=True)
+    commands = [
+        Command((None,), 9, 4, release=False),
+        Command((0,), 3, 4, release=False, complete=False),
+        Command((None,), 9, 4, release=False, begin=False),
+        Command((1,), 9, 4, release=False, complete=False),
+        Command((None,), 9, 4, begin=False),
+    ]
+    channels = drawn.channels[: params.outputs] * 3
+    scenario = dataclasses.replace(drawn, vectors=drawn.vectors[:1], commands=commands)
+    scenario = dataclasses.replace(scenario, channels=channels)
+    taken = run(scenario, skips=True).taken["commands"]
+    page, turn = page_cycles(params), params.columns_per_adc
+    assert [later - now for now, later in itertools.pairwise(taken)] == [page, turn, page, turn]
+    assert taken[0] == run(scenario).taken["commands"][0] - (turn - 1)
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        {},  # conversions take longest
+        {"rows": 40},  # loading does
+        {"act_bits": 2, "weight_bits": 2, "columns": 16},  # putting out does
+        {"act_bits": 2, "columns_per_adc": 1, "weight_bits": 8, "cell_bits": 8},  # Z·ΣQ is late
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("pattern", ["10", "01", "100", "1011", "0", "11"])
+def test_skipping_takes_the_cycles_of_the_recurrence(sizes, pattern):
+    params = small(**sizes)
+    visited = tuple(digit == "1" for digit in pattern)
+    for vectors in (1, 2, 7):
+        drawn = draw(params, seed=5, steady=True, vectors=vectors, pages=len(visited))
+        taken = run(without(drawn, visited), skips=True).taken
+        found = taken["outputs"][-1] - taken["activations"][0] + 1
+        work = {"vectors": vectors, "rows": params.rows, "planes": params.act_bits}
+        assert found == skipping_cycles(params, visited, **work), vectors
+
+
+def test_more_skipped_pages_than_the_queue_holds():
+    params = small(pages=8)
+    depth = queue_depth(params)
+    visited = (False,) * (2 * depth) + (True,) * depth
+    drawn = draw(params, seed=5, steady=True, vectors=3, pages=len(visited))
+    run(without(drawn, visited), 0.3, skips=True)
+    taken = run(without(drawn, visited), skips=True).taken
+    found = taken["outputs"][-1] - taken["activations"][0] + 1
+    work = {"vectors": 3, "rows": params.rows, "planes": params.act_bits}
+    assert found == skipping_cycles(params, visited, **work)
+    # The order matters: skipped pages between the others leave while those are converted.
+    assert found == 331
+    assert skipping_cycles(params, (False, False, True) * depth, **work) == 304

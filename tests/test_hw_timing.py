@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The cycle formulas say what the design promises; co-simulation shows that the RTL keeps them."""
 
+import numpy as np
 import pytest
 
 from hw import timing
@@ -40,6 +41,31 @@ def test_a_tile_of_usual_size():
     assert timing.tile_cycles(usual) == 64 + 64 + 16 + 11 - 8
     # 64 rows are loaded in the 64 cycles of the vector before, though each meets one page only.
     assert timing.tile_cycles(usual, vectors=1001) - timing.tile_cycles(usual) == 64_000
+
+
+def test_skipping_nothing_is_the_closed_form():
+    source = np.random.default_rng(1)
+    for _ in range(200):
+        adc, lanes, cells = source.integers(1, 9, 3).tolist()
+        params = TileParams(
+            rows=20, columns=adc * lanes * cells, columns_per_adc=adc, weight_bits=cells,
+            cell_bits=1, act_bits=int(source.integers(2, 9)),
+        )  # fmt: skip
+        pages, rows = source.integers(1, 7, 2).tolist()
+        planes = int(source.integers(2, params.act_bits, endpoint=True))
+        work = {"vectors": int(source.integers(1, 9)), "rows": rows, "planes": planes}
+        wanted = timing.tile_cycles(params, pages=pages, **work)
+        assert timing.skipping_cycles(params, (True,) * pages, **work) == wanted
+
+
+def test_a_period_that_repeats_is_not_walked_through():
+    work = {"rows": 64, "planes": 8}
+    visited = (True, False, True, False)
+    some, more = (
+        timing.skipping_cycles(TileParams(), visited, vectors=count, **work)
+        for count in (20, 1_000_000_020)
+    )
+    assert more - some == 1_000_000_000 * (2 * 64 + 2)
 
 
 def test_the_bound_of_a_whole_network():
