@@ -13,7 +13,7 @@ from cosim.proof import Cover, Fault, Proof
 from cosim.properties_array import ArrayEqualsReader, ReaderContent
 from cosim.properties_cobs import CobsRoundTrip, PacketParams
 from cosim.properties_control import ControlAddresses
-from cosim.properties_mask import MaskOrder, RegisterParams
+from cosim.properties_mask import MaskOrder, MaskSchedule, RegisterParams
 from cosim.properties_requant import RequantSteps
 from cosim.properties_shift import ShiftContent, ShiftProtocol, ShiftRun
 from cosim.properties_stream import PacketRun, StreamProtocol
@@ -209,6 +209,22 @@ def _mask(positions: int, fault: Fault, *, quick: bool = False) -> Proof:
     )
 
 
+def _masks(params: ShiftParams, fault: Fault, *, quick: bool = False) -> Proof:
+    pins = Fault("rst", "0"), Fault("start", "1"), Fault("finished", "1")
+    # A cycle to start, five groups of eight cycles, two to begin and end, five groups once more.
+    cycle = 1 + 40 + 2 + 40
+    return Proof(
+        name=f"mask-schedule-{params.name}",
+        claim="each register has its page's parameters; rows in range; a layer begins with all",
+        harness=MaskSchedule,
+        params=params,
+        depth=1,
+        fault=fault,
+        cover=Cover(params, cycle, cycle, pins),
+        quick=quick,
+    )
+
+
 def _cobs(longest: int, fault: Fault, *, quick: bool = False) -> Proof:
     params = PacketParams(longest)
     return Proof(
@@ -269,6 +285,7 @@ PROOFS: tuple[Proof, ...] = (
     _mask(5, Fault("dut.left", "dut.count"), quick=True),
     _mask(12, Fault("dut.following", "dut.state[0],dut.state[3:1]")),
     _mask(64, Fault("dut.position", "dut.state")),
+    _masks(_shape(3, 5, 6), Fault("unit.done", "unit.ends"), quick=True),
     _cobs(3, Fault("decoder.zero", "0"), quick=True),
     _cobs(5, Fault("encoder.zero", "0")),
     _control(_shape(3, 5, 6), Fault("fetch.last_channel", "0"), quick=True),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is proven of ``hw.lfsr``: a register keeps what its twin in Python keeps."""
+"""What is proven of masks: a register keeps what its twin does, and has the page's parameters."""
 
 from __future__ import annotations
 
@@ -12,10 +12,17 @@ from amaranth.hdl import Array, Assert, Assume, Cover, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
+from cosim.properties_control import small_accelerator
+from hw.accelerator_params import AcceleratorParams, LayerEntry
 from hw.lfsr import Lfsr
-from hw.lfsr_params import TAPS, LfsrMask, states
+from hw.lfsr_params import TAPS, LfsrMask, page_seed, states
+from hw.mask_unit import MaskUnit
+from hw.params import ShiftParams
+from hw.sequencer import Sequencer
 
-__all__ = ["MaskOrder", "RegisterParams"]
+__all__ = ["MaskOrder", "MaskSchedule", "RegisterParams", "masked_accelerator"]
+
+IDLE, MASKS, BEGIN = range(3)  # states of the sequencer, as Amaranth numbers them
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,3 +105,106 @@ class MaskOrder(wiring.Component):
             ]
         m.d.comb += Cover(loaded & dut.last & (count != 0) & (self.probe_left == 0))
         return m
+
+
+def masked_accelerator(shift: ShiftParams) -> AcceleratorParams:
+    """Return `small_accelerator`, some pages absent, the others with masks of all counts."""
+    params = small_accelerator(shift, pruned=True)
+    layers = []
+    for number, layer in enumerate(params.layers):
+        rows = max(4, layer.rows)  # a register has no fewer positions
+        masks = tuple(
+            tuple(
+                LfsrMask(
+                    positions=rows,
+                    count=0 if page is None else 1 + (layer.group + group) % rows,
+                    seed=page_seed(rows, number, crossbar, group),
+                )
+                for crossbar, page in enumerate(pages)
+            )
+            for group, pages in enumerate(layer.pages)
+        )
+        layers.append(dataclasses.replace(layer, rows=rows, masks=masks))
+    tile = dataclasses.replace(params.tile, masks=max(layer.groups for layer in layers))
+    return dataclasses.replace(params, tile=tile, layers=tuple(layers))
+
+
+class MaskSchedule(wiring.Component):
+    """Sequencer and mask unit: as masks come, they are those of the layer that is about to begin.
+
+    Each register has positions, taps, seed and count of the page that the schedule says, of the
+    group for which its rows are meant; rows are in range; a layer begins when all its groups are
+    made. Whoever waits, stop after stop, image after image. Covered: the second layer's pass.
+    """
+
+    PROBES: ClassVar[dict[str, str]] = {
+        "probe_state": "sequencer.fsm_state",
+        "probe_number": "unit.number",
+        "probe_group": "unit.group",
+        "probe_loaded": "unit.loaded",
+        **{
+            f"probe_{name}_{crossbar}": f"unit.register_{crossbar}.{name}"
+            for crossbar in range(2)
+            for name in ("positions", "taps", "seed", "count")
+        },
+    }
+
+    def __init__(self, shift: ShiftParams) -> None:
+        self._params = masked_accelerator(shift)
+        inputs = ("start", "step", "shift_done", "finished", "commands_ready", "probe_loaded")
+        narrow = ("probe_state", "probe_group")
+        registers = [name for name in self.PROBES if name[-1].isdigit()]
+        super().__init__(
+            {name: In(1) for name in inputs}
+            | {name: In(3) for name in (*narrow, *registers)}
+            | {"probe_number": In(5)}
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Build both, the invariants and the claims."""
+        m = Module()
+        params = self._params
+        m.submodules.sequencer = sequencer = Sequencer(params=params)
+        layers = tuple(layer.masks for layer in params.layers)
+        m.submodules.unit = unit = MaskUnit(params=params.tile, layers=layers)
+        m.d.comb += [
+            *(getattr(sequencer, name).eq(getattr(self, name))
+              for name in ("start", "step", "shift_done", "finished")),
+            sequencer.commands.ready.eq(self.commands_ready),
+            sequencer.masks_done.eq(unit.done),
+            unit.run.eq(sequencer.masks_run),
+        ]  # fmt: skip
+        for number, layer in enumerate(params.layers):
+            with m.If(sequencer.layer == number):
+                self._layer(m, unit, layer, params.layers[(number + 1) % len(params.layers)])
+        m.d.comb += [
+            Assert(sequencer.layer < len(params.layers)),
+            Assert(sequencer.entry.last == (sequencer.layer == len(params.layers) - 1)),
+            Assert(self.probe_state < 6),
+            Assert(~self.probe_loaded | (self.probe_state == MASKS)),
+            Assert((self.probe_state == MASKS) | (self.probe_group == 0)),
+            Cover(sequencer.shift_start & (sequencer.layer == 1)),
+        ]
+        return m
+
+    def _layer(self, m: Module, unit: MaskUnit, layer: LayerEntry, after: LayerEntry) -> None:
+        """Claim what holds from the end of the layer before to the end of this one."""
+        made = self.probe_state >= BEGIN
+        m.d.comb += [
+            Assert(self.probe_number == Mux(made, after.group, layer.group + self.probe_group)),
+            Assert(self.probe_group < layer.groups),
+        ]
+        for crossbar in range(self._params.tile.crossbars):
+            row = unit.masks.rows[crossbar]
+            with m.If(unit.masks.valid & row.valid):
+                m.d.comb += Assert(row.position < layer.rows)
+            for group, masks in enumerate(layer.masks):
+                with m.If(unit.masks.valid & (unit.masks.group == group)):
+                    for name in ("positions", "taps", "seed", "count"):
+                        if crossbar < len(masks):
+                            wanted = getattr(masks[crossbar], name)
+                        elif name == "count":
+                            wanted = 0
+                        else:
+                            continue
+                        m.d.comb += Assert(getattr(self, f"probe_{name}_{crossbar}") == wanted)
