@@ -2,9 +2,10 @@
 """Small networks in RTL, of every form, against the golden executor: every map, every cycle."""
 
 import dataclasses
+from pathlib import Path
 
 import pytest
-from intnets import images, random_net
+from intnets import change, images, random_net
 
 from cosim import fast, simulators
 from cosim.activity import activity
@@ -12,16 +13,20 @@ from cosim.design import bundle
 from cosim.host import host_parameters
 from cosim.run import check_in_one_go, rtl, run_images
 from cosim.runner import SimulationError, run
-from hw import timing
+from hw import pages, timing
 from hw.accelerator_params import SHIFT_MODES
 from hw.accesses import accelerator_accesses
 from hw.image import build
-from model import agreement
+from model import agreement, intnet
 from model.agreement import MismatchError
 from model.images import zoo_images
+from model.random_intnet import prune
+
+ZOO = Path(__file__).parent.parent / "model/zoo"
 
 # Form, pass or not, what is special: two crossbars; widths that differ; maps that are no power of
-# two, and wider than a byte; outputs that fill no column group; ADCs that saturate.
+# two, and wider than a byte; outputs that fill no column group; ADCs that saturate; pages that are
+# not stored, in one crossbar of two or in both, or of the whole network.
 NETWORKS = [
     ("skip_over_shift", "fused", {"width": 24, "array_rows": 12}),
     ("skip_over_shift", "in_place", {"width": 16, "array_rows": 16}),
@@ -33,11 +38,17 @@ NETWORKS = [
     ("true_residual", "in_place", {"width": 12, "depth": 1, "classes": 3}),
     ("sp", "fused", {"width": 14, "stream_bits": 10}),
     ("sp", "in_place", {"width": 24, "array_rows": 24, "depth": 3, "classes": 5}),
+    ("skip_over_shift", "fused", {"width": 24, "array_rows": 12, "pruned": 0.5}),
+    ("residual", "in_place", {"width": 24, "array_rows": 12, "act_bits": 4, "pruned": 0.3}),
+    ("true_residual", "fused", {"width": 24, "array_rows": 12, "adc_bits": 5, "pruned": 0.5}),
+    ("sp", "fused", {"width": 14, "depth": 1, "pruned": 1.0}),
 ]
 
 
-def network(form, options):
-    return random_net(form, 7, **{"side": 8, "array_rows": 16} | options)
+def network(form, options, *, pruned=0.0, outputs=4):
+    options = {"side": 8, "array_rows": 16} | options
+    share = options.pop("pruned", pruned)
+    return prune(random_net(form, 7, **options), 7, share=share, outputs=outputs)
 
 
 def small_image(net, mode):
@@ -67,6 +78,38 @@ def test_rtl_equals_the_golden_executor(form, mode, options):
     assert compared["RTL"] > 4 * net.maps["x"].channels * 16
 
 
+@pytest.mark.parametrize("share", [0.0, 0.4])
+def test_putting_out_takes_longer_than_converting(share):
+    options = {"width": 64, "depth": 1, "act_bits": 4, "weight_bits": 4, "array_rows": 32}
+    net = network("skip_before_shift", options, pruned=share, outputs=16)
+    image = build(net, columns=64, columns_per_adc=1)
+    assert timing.page_cycles(image.params.tile, planes=4) < image.params.tile.outputs == 16
+    assert image.params.skips == (share > 0)
+    with fast.Model(
+        fast.build(fast.accelerator_block(image.params), optimise="-O0"), image
+    ) as model:
+        compare(net, image, model)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("groups", [(0,), (1, 2)])
+def test_psp_64_4_pruned_in_fewer_cycles_and_with_fewer_conversions(groups):
+    net = whole = intnet.read(ZOO / "psp_64_4_int8")
+    for layer in whole.layers[:-2]:
+        weights = layer.weights.copy()
+        for group in groups:
+            weights[:, 16 * group : 16 * group + 16] = layer.zero_point
+        net = change(net, layer.name, weights=weights)
+    image, pixels = build(net), zoo_images()[0][:1]
+    result = run_images(net, image, pixels, optimise="-O1")
+    assert result.compared == 9 * 64 * 16 * 16 + 64 + 10
+    left = 37 - 9 * len(groups)
+    cycles = [timing.accelerator_cycles(each.params) for each in (image, build(whole))]
+    assert cycles[0] / cycles[1] == pytest.approx(left / 37, rel=0.05)
+    counts = activity(net, image.params, pixels[0])
+    assert counts["sampled_pages"] == (left - 1) * 256 + 1
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", SHIFT_MODES)
 def test_psp_128_8_on_a_real_image(mode):
@@ -90,6 +133,7 @@ def test_a_pass_adds_its_cycles_and_writes_and_reading_as_if_shifted_neither():
 
 SP = network("sp", {"width": 14, "depth": 1, "stream_bits": 10, "classes": 3}), "in_place"
 RESIDUAL = network("residual", {"width": 24, "array_rows": 12, "depth": 1}), "fused"
+PRUNED = network("residual", {"width": 24, "array_rows": 12, "depth": 1, "pruned": 0.5}), "fused"
 
 # Network, old text, new text, the first difference.
 FAULTS = {
@@ -104,6 +148,9 @@ FAULTS = {
     "nothing_added": (
         RESIDUAL, "whole = $signed(value) +", "whole = $signed(value) + 0 *", "first: out",
     ),
+    "skipped_sums_are_not_zero": (PRUNED, "= r_data[21] ? 21'h", "= 1'h0 ? 21'h", "stem: out"),
+    "one_skipped_sum_too_few": (PRUNED, "= turn == 2'h3;", "= turn == 2'h2;", "stem: cycles"),
+    "skipped_pages_take_no_place": (PRUNED, "= free - \\$51 ;", "= free - \\$50 ;", "cycles"),
     "first_bank_only": (RESIDUAL, "bank + full_bank", "{ 1'h0, bank }", "stem: out"),
 }  # fmt: skip
 
@@ -122,6 +169,45 @@ def disagreement(net, mode, change=lambda block: block, edit=lambda image: image
 def test_a_seeded_fault_is_noticed(name):
     (net, mode), old, new, message = FAULTS[name]
     assert message in disagreement(net, mode, lambda block: block.with_fault(name, old, new))
+
+
+def test_a_page_that_counts_must_be_stored(monkeypatch):
+    net, mode = PRUNED
+    second, truly = net.layers[2], pages.counted
+    assert truly(net, second, 4)[2].tolist() == [True, False]
+
+    def one_less(net, layer, outputs):
+        found = truly(net, layer, outputs)
+        found[2, 0] &= layer.name != second.name
+        return found
+
+    monkeypatch.setattr(pages, "counted", one_less)
+    assert f"{second.name}: out of image " in disagreement(net, mode)
+
+
+def test_a_page_on_which_an_adc_saturates_must_be_stored(monkeypatch):
+    net = network("skip_before_shift", {"width": 16, "adc_bits": 4, "depth": 1, "pruned": 0.5})
+    assert not small_image(net, "fused").params.pruned
+    truly = pages.counted
+    lossless = {"adc_bits": 16}
+    monkeypatch.setattr(
+        pages, "counted", lambda net, *of: truly(dataclasses.replace(net, **lossless), *of)
+    )
+    assert small_image(net, "fused").params.pruned
+    assert ": out of image " in disagreement(net, "fused")
+
+
+def test_a_page_must_be_that_of_its_column_group():
+    net, mode = PRUNED
+    params = small_image(net, mode).params
+    second = params.layers[2]
+    one, other = (number for number, row in enumerate(second.pages) if None not in row)
+    swapped = list(second.pages)
+    swapped[one], swapped[other] = swapped[other], swapped[one]
+    layers = list(params.layers)
+    layers[2] = dataclasses.replace(second, pages=tuple(swapped))
+    block = fast.accelerator_block(dataclasses.replace(params, layers=tuple(layers)))
+    assert f"{second.name}: out of image " in disagreement(net, mode, lambda _: block)
 
 
 MISCOUNTED = {

@@ -10,7 +10,8 @@ import pytest
 ROOT = Path(__file__).parent.parent
 LEAVES = {
     "hw.params", "hw.tile_params", "hw.lfsr_params", "hw.row_masks", "hw.timing",
-    "hw.accesses", "hw.cli", "hw.accelerator_params", "hw.plan", "hw.image",
+    "hw.skip_timing", "hw.accesses", "hw.cli", "hw.accelerator_params", "hw.pages", "hw.plan",
+    "hw.image",
     "model.golden", "model.images", "model.layer_shape", "model.layers",
     "model.cifar", "model.picture", "model.image_folder",
     "model.intnet", "model.intnet_check", "model.intnet_codec", "model.intnet_layers",
