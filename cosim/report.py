@@ -28,6 +28,8 @@ class Result:
     images : int
     compared : int
         Numbers that equal the golden executor's.
+    counts : dict
+        What the hardware has counted of the first image: `cosim.fast.COUNTERS`.
     cycles_per_s : float
         Of the simulation, by processor time.
     """
@@ -36,10 +38,11 @@ class Result:
     params: AcceleratorParams
     images: int
     compared: int
+    counts: dict[str, int]
     cycles_per_s: float
 
     def facts(self) -> dict[str, Any]:
-        """Return what is printed, by name; cycles and accesses are an image's."""
+        """Return what is printed, by name: cycles and accesses of an image, counts of the first."""
         accesses = accelerator_accesses(self.params)
         return {
             "compared": self.compared,
@@ -48,7 +51,7 @@ class Result:
             "bound": timing.accelerator_bound(self.params),
             "shift_cycles": accesses.shift_cycles,
             "map_reads": accesses.reads,
-            "map_writes": accesses.writes,
+            **self.counts,
             "cycles_per_s": round(self.cycles_per_s),
         }
 

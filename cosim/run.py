@@ -110,8 +110,10 @@ def check_in_one_go(
     pixels: npt.NDArray[np.uint8],
     *,
     counter_bits: int = 48,
-) -> None:
+) -> dict[str, int]:
     """Run an image without a stop; check cycles, all counters (they wrap), logits.
+
+    Returns what `cosim.activity` says of the image, and the counters have counted.
 
     Raises
     ------
@@ -138,6 +140,7 @@ def check_in_one_go(
             f"an image: logits must be {wanted.tolist()} as in the golden executor, "
             f"not {logits.tolist()} in RTL"
         )
+    return wanted_counts
 
 
 def _maps(model: fast.Model, layer: LayerEntry) -> dict[str, npt.NDArray[np.int64]]:
@@ -244,8 +247,9 @@ def run_images(
         task = bar.add_task("simulate", total=len(images))
         compared = rtl(net, image, model, advance=lambda: bar.advance(task))
         numbers = agreement.agree(net, images, [compared])["RTL"]
-        check_in_one_go(net, image, model, images[0])
-        return report.Result(net, image.params, len(images), numbers, model.cycles / model.seconds)
+        counts = check_in_one_go(net, image, model, images[0])
+        speed = model.cycles / model.seconds
+        return report.Result(net, image.params, len(images), numbers, counts, speed)
 
 
 def write_waves(image: Image, pixels: npt.NDArray[np.uint8], layer: str, file: Path) -> None:
