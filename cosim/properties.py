@@ -14,6 +14,7 @@ from cosim.properties_array import ArrayEqualsReader, ReaderContent
 from cosim.properties_cobs import CobsRoundTrip, PacketParams
 from cosim.properties_control import ControlAddresses
 from cosim.properties_mask import MaskOrder, MaskSchedule, RegisterParams
+from cosim.properties_queue import QueueOrder
 from cosim.properties_requant import RequantSteps
 from cosim.properties_shift import ShiftContent, ShiftProtocol, ShiftRun
 from cosim.properties_stream import PacketRun, StreamProtocol
@@ -163,6 +164,26 @@ def _product(fault: Fault, *, quick: bool = False, **sizes: int) -> Proof:
     )
 
 
+def _queue(fault: Fault, *, quick: bool = False) -> Proof:
+    params = TileParams(
+        rows=2, columns=2, columns_per_adc=2, cell_bits=1, weight_bits=1, act_bits=2, pages=2,
+        tables=1,
+    )  # fmt: skip
+    # By this cycle the queue has been full, and a word from a skipped page has left whole.
+    cycle = 14
+    return Proof(
+        name=f"sum-queue-{params.units}x{params.columns_per_adc}",
+        claim="sums leave in the order of their pages, those of skipped pages as zeros; any stalls",
+        harness=QueueOrder,
+        params=params,
+        depth=cycle,
+        bounded=True,
+        fault=fault,
+        cover=Cover(params, cycle, cycle),
+        quick=quick,
+    )
+
+
 def _requant(params: TileParams, fault: Fault, *, quick: bool = False) -> Proof:
     return Proof(
         name=f"requant-{params.sum_bits}-{params.act_bits}-{params.stream_bits}",
@@ -176,6 +197,9 @@ def _requant(params: TileParams, fault: Fault, *, quick: bool = False) -> Proof:
     )
 
 
+_PRUNED_CONTROL = functools.partial(ControlAddresses, pruned=True)
+
+
 def _control(
     params: ShiftParams, fault: Fault, *, pruned: bool = False, quick: bool = False
 ) -> Proof:
@@ -185,7 +209,7 @@ def _control(
     return Proof(
         name=f"control-{'pruned' if pruned else 'addresses'}-{params.name}",
         claim="pages as scheduled; parameters, maps, logits: addresses in range, image after image",
-        harness=functools.partial(ControlAddresses, pruned=pruned),
+        harness=_PRUNED_CONTROL if pruned else ControlAddresses,
         params=params,
         depth=1,
         fault=fault,
@@ -279,6 +303,7 @@ PROOFS: tuple[Proof, ...] = (
         act_bits=3,
         columns_per_adc=1,
     ),
+    _queue(Fault("turn", "0"), quick=True),
     _requant(TileParams(pages=2, tables=2), Fault("dut.shifted", "dut.acc_1,00000000")),
     _requant(TileParams(pages=2, tables=2, stream_bits=16), Fault("dut.write__en", "0")),
     _requant(_SMALL_TILE, Fault("dut.channel_2", "dut.channel_1"), quick=True),

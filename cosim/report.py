@@ -44,6 +44,9 @@ class Result:
     def facts(self) -> dict[str, Any]:
         """Return what is printed, by name: cycles and accesses of an image, counts of the first."""
         accesses = accelerator_accesses(self.params)
+        layers = self.params.layers
+        pages = sum(layer.groups * layer.crossbars for layer in layers)
+        stored = sum(layer.stored for layer in layers)
         return {
             "compared": self.compared,
             "mismatches": 0,
@@ -52,6 +55,8 @@ class Result:
             "shift_cycles": accesses.shift_cycles,
             "map_reads": accesses.reads,
             **self.counts,
+            "pages": stored,
+            "absent_pages": pages - stored,
             "cycles_per_s": round(self.cycles_per_s),
         }
 

@@ -17,7 +17,7 @@ from cosim.tile_scenario import Scenario
 from cosim.tile_vectors import draw
 from hw.tile import Tile
 from hw.tile_params import TileParams
-from hw.timing import tile_cycles
+from hw.timing import queue_depth, skipping_cycles, tile_cycles
 
 BODY = "cosim.body_tile"
 
@@ -76,6 +76,8 @@ FAULTY = TileParams(
     tables=2,
     stream_bits=6,
 )
+
+SKIPPING = [WIDTHS[1], WIDTHS[4], FAULTY]
 
 JOBS, CYCLES, RESET = "jobs_with_random_stalls", "cycles_without_stalls", "reset_at_random_moments"
 
@@ -222,6 +224,51 @@ def test_rtl_equals_the_golden_executor(simulator: str, params: TileParams, tmp_
 def test_rtl_of_full_size_equals_the_golden_executor(simulator: str, tmp_path: Path) -> None:
     """64 × 64 cells, 8-bit weights and activations: 64 cycles a page."""
     check(lone_design(block(FULL_SIZE)), simulator, FULL_SIZE, tmp_path, vectors=4, tests=CYCLES)
+
+
+@functools.cache
+def skipping_design() -> Design:
+    """Tiles that skip pages, and one that does not look whether there is room."""
+    blocks = [skipping_block(params) for params in SKIPPING]
+    hasty = skipping_block(FAULTY).with_fault("skips_without_room", "  & room;", "  & 1'h1;")
+    return bundle("tile_skips", [*blocks, hasty])
+
+
+@functools.cache
+def skipping_block(params: TileParams) -> Block:
+    """Return one shape's block."""
+    return emit_block(Tile(params=params, skips=True), f"tile_{params.name}_skips")
+
+
+def check_skipping(simulator: str, params: TileParams, folder: Path, name: str, tests: str) -> None:
+    """Run the tests on work with pages that no crossbar stores, in turns, and in a row."""
+    mixed = draw(params, seed=params.rows, vectors=6, pages=2).without((True, False, True))
+    jobs = [job(mixed)]
+    many = 2 * queue_depth(params)
+    for visited in ((True, False), (False,), (False,) * many + (True,) * 2):
+        steady = draw(params, seed=params.rows, vectors=3, pages=len(visited), steady=True)
+        work = {"vectors": 3, "rows": params.rows, "planes": params.act_bits}
+        jobs.append(job(steady.without(visited), skipping_cycles(params, visited, **work)))
+    contents = {"program": mixed.program(), "entries": mixed.entries()}
+    like = skipping_block(params)
+    simulate(skipping_design(), simulator, like, name, contents, jobs, folder, tests=tests)
+
+
+@pytest.mark.parametrize("simulator", ["verilator"], indirect=True)
+@pytest.mark.parametrize("tests", [JOBS, CYCLES, RESET])
+@pytest.mark.parametrize("params", SKIPPING, ids=lambda params: params.name)
+def test_pages_that_are_skipped(
+    simulator: str, params: TileParams, tests: str, tmp_path: Path
+) -> None:
+    """Also more of them in a row than the queue holds."""
+    check_skipping(simulator, params, tmp_path, skipping_block(params).name, tests)
+
+
+@pytest.mark.parametrize("simulator", ["verilator"], indirect=True)
+def test_a_page_skipped_without_room_is_noticed(simulator: str, tmp_path: Path) -> None:
+    """Negative control."""
+    with pytest.raises(SimulationError, match="outputs|came out"):
+        check_skipping(simulator, FAULTY, tmp_path, "skips_without_room", CYCLES)
 
 
 # A macro as a foundry might deliver it: its cells are wired, its ADCs take three cycles.

@@ -8,7 +8,8 @@ of `model.golden` are the only reference.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -74,6 +75,15 @@ class Scenario:
     vectors: list[Ints]
     commands: list[Command]
     channels: list[Channel]
+
+    def without(self, visited: Sequence[bool]) -> Scenario:
+        """Return the same work, but of some pages, in turn, no crossbar stores any."""
+        none = (None,) * self.params.crossbars
+        commands = [
+            command if stored else dataclasses.replace(command, pages=none)
+            for command, stored in zip(self.commands, itertools.cycle(visited), strict=False)
+        ]
+        return dataclasses.replace(self, commands=commands)
 
     def program(self) -> list[int]:
         """Beats that write all cells."""

@@ -101,6 +101,11 @@ class LayerEntry:
         return len(self.pages[0])
 
     @property
+    def stored(self) -> int:
+        """Pages that are stored, of groups·crossbars."""
+        return sum(page is not None for pages in self.pages for page in pages)
+
+    @property
     def visited(self) -> tuple[bool, ...]:
         """Of each column group, whether some crossbar stores a page."""
         return tuple(any(page is not None for page in pages) for pages in self.pages)

@@ -103,10 +103,13 @@ def _rows(params: AcceleratorParams) -> dict[str, int | float]:
 
 def _pages(params: AcceleratorParams) -> dict[str, Any]:
     """Return how many pages are stored, and how many are not, since they add nothing."""
-    layers = {}
-    for layer in params.layers:
-        absent = sum(page is None for pages in layer.pages for page in pages)
-        layers[layer.name] = {"stored": layer.groups * layer.crossbars - absent, "absent": absent}
+    layers = {
+        layer.name: {
+            "stored": layer.stored,
+            "absent": layer.groups * layer.crossbars - layer.stored,
+        }
+        for layer in params.layers
+    }
     sums = {key: sum(each[key] for each in layers.values()) for key in ("stored", "absent")}
     return sums | {"layers": layers}
 

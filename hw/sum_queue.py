@@ -4,11 +4,10 @@
 from __future__ import annotations
 
 from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value
+from amaranth.lib import stream
 from amaranth.lib.fifo import SyncFIFOBuffered
 
 from hw.params import address_bits
-from hw.requant import Requant
-from hw.shift_add import ShiftAdd
 from hw.tile_params import TileParams
 from hw.timing import CROSSBAR_LATENCY, queue_depth
 
@@ -18,9 +17,10 @@ __all__ = ["queue_sums"]
 def queue_sums(
     m: Module,
     params: TileParams,
-    shift_add: ShiftAdd,
-    requant: Requant,
+    out: stream.Interface,
     *,
+    valid: Value,
+    sums: Value,
     room: Signal,
     reserved: Value,
     skipped: Signal | None,
@@ -34,8 +34,10 @@ def queue_sums(
     m : Module
         The tile's.
     params : TileParams
-    shift_add : ShiftAdd
-    requant : Requant
+    out : stream of signed, sum_bits
+        Driven: the sums, one by one.
+    valid, sums : Value
+        Of `ShiftAdd`: a word is complete.
     room : Signal
         Driven: level, a place is free.
     reserved : Value
@@ -54,7 +56,7 @@ def queue_sums(
     leaves = Signal()
     ends = leaves  # a word's last sum is handed on
     last_unit = unit == params.units - 1
-    written, sums = shift_add.valid, Value.cast(shift_add.sums)
+    written = valid
     first, leaving = Array(word)[unit], handed & last_unit
     if skipped is not None:
         flight = Signal(CROSSBAR_LATENCY + 1)
@@ -65,16 +67,16 @@ def queue_sums(
         m.d.comb += ends.eq(handed & last_unit)
         with m.If(ends & zero):
             m.d.sync += turn.eq(Mux(leaves, 0, turn + 1))
-        written, sums = written | flight[-1], Cat(sums, flight[-1])
+        written, sums = valid | flight[-1], Cat(sums, flight[-1])
         first, leaving = Mux(zero, 0, first), ends & (~zero | (turn == params.columns_per_adc - 1))
     m.d.comb += [
         room.eq(free != 0),
         queue.w_en.eq(written),
         queue.w_data.eq(sums),
         queue.r_en.eq(leaves),
-        requant.sums.valid.eq(queue.r_rdy),
-        requant.sums.payload.eq(first),
-        handed.eq(requant.sums.valid & requant.sums.ready),
+        out.valid.eq(queue.r_rdy),
+        out.payload.eq(first),
+        handed.eq(out.valid & out.ready),
         leaves.eq(leaving),
     ]
     m.d.sync += free.eq(free - reserved + leaves)

@@ -230,7 +230,10 @@ class Tile(wiring.Component):
             ]
 
         self._settle(m, settled, sample, taken)
-        queue_sums(m, params, shift_add, requant, room=room, reserved=reserved, skipped=skipped)
+        queue_sums(
+            m, params, requant.sums, valid=shift_add.valid, sums=Value.cast(shift_add.sums),
+            room=room, reserved=reserved, skipped=skipped,
+        )  # fmt: skip
         self._count(m, sample, taken, (select == 0), driver.wordlines)
         return m
 

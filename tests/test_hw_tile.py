@@ -39,16 +39,6 @@ def run(scenario, probability=0.0, *, skips=False):
     return result
 
 
-def without(scenario, visited):
-    """The same work, but of some pages of each vector no crossbar stores any."""
-    none = (None,) * scenario.params.crossbars
-    commands = [
-        dataclasses.replace(command, pages=command.pages if stored else none)
-        for command, stored in zip(scenario.commands, itertools.cycle(visited), strict=False)
-    ]
-    return dataclasses.replace(scenario, commands=commands)
-
-
 @pytest.mark.parametrize("skips", [False, True])
 @pytest.mark.parametrize(
     "sizes",
@@ -64,13 +54,13 @@ def without(scenario, visited):
 )
 def test_equals_the_golden_executor(sizes, skips):
     scenario = draw(small(**sizes), seed=3, vectors=5, pages=2)
-    run(without(scenario, (True, True, False)), skips=skips)
+    run(scenario.without((True, True, False)), skips=skips)
 
 
 @pytest.mark.parametrize("skips", [False, True])
 def test_whoever_waits(skips):
     scenario = draw(small(crossbars=2), seed=4, vectors=4, pages=2)
-    run(without(scenario, (True, False, True)), probability=0.5, skips=skips)
+    run(scenario.without((True, False, True)), probability=0.5, skips=skips)
 
 
 def cycles(params, **work):
@@ -156,7 +146,7 @@ def test_skipping_takes_the_cycles_of_the_recurrence(sizes, pattern):
     visited = tuple(digit == "1" for digit in pattern)
     for vectors in (1, 2, 7):
         drawn = draw(params, seed=5, steady=True, vectors=vectors, pages=len(visited))
-        taken = run(without(drawn, visited), skips=True).taken
+        taken = run(drawn.without(visited), skips=True).taken
         found = taken["outputs"][-1] - taken["activations"][0] + 1
         work = {"vectors": vectors, "rows": params.rows, "planes": params.act_bits}
         assert found == skipping_cycles(params, visited, **work), vectors
@@ -167,8 +157,8 @@ def test_more_skipped_pages_than_the_queue_holds():
     depth = queue_depth(params)
     visited = (False,) * (2 * depth) + (True,) * depth
     drawn = draw(params, seed=5, steady=True, vectors=3, pages=len(visited))
-    run(without(drawn, visited), 0.3, skips=True)
-    taken = run(without(drawn, visited), skips=True).taken
+    run(drawn.without(visited), 0.3, skips=True)
+    taken = run(drawn.without(visited), skips=True).taken
     found = taken["outputs"][-1] - taken["activations"][0] + 1
     work = {"vectors": 3, "rows": params.rows, "planes": params.act_bits}
     assert found == skipping_cycles(params, visited, **work)
