@@ -13,6 +13,7 @@ from cosim.proof import Cover, Fault, Proof
 from cosim.properties_array import ArrayEqualsReader, ReaderContent
 from cosim.properties_cobs import CobsRoundTrip, PacketParams
 from cosim.properties_control import ControlAddresses
+from cosim.properties_mask import MaskOrder, MaskSchedule, RegisterParams
 from cosim.properties_queue import QueueOrder
 from cosim.properties_requant import RequantSteps
 from cosim.properties_shift import ShiftContent, ShiftProtocol, ShiftRun
@@ -217,6 +218,37 @@ def _control(
     )
 
 
+def _mask(positions: int, fault: Fault, *, quick: bool = False) -> Proof:
+    params, small = RegisterParams(positions), RegisterParams(5)
+    # Loaded in the first cycle, and for good: seven states follow.
+    return Proof(
+        name=f"mask-order-{params.name}",
+        claim="positions, which of them are kept, the last state: as its twin; any seed, count",
+        harness=MaskOrder,
+        params=params,
+        depth=1,
+        fault=fault,
+        cover=Cover(small, 7, 8, (Fault("rst", "0"),)),
+        quick=quick,
+    )
+
+
+def _masks(params: ShiftParams, fault: Fault, *, quick: bool = False) -> Proof:
+    pins = Fault("rst", "0"), Fault("start", "1"), Fault("finished", "1")
+    # A cycle to start, five groups of eight cycles, two to begin and end, five groups once more.
+    cycle = 1 + 40 + 2 + 40
+    return Proof(
+        name=f"mask-schedule-{params.name}",
+        claim="each register has its page's parameters; rows in range; a layer begins with all",
+        harness=MaskSchedule,
+        params=params,
+        depth=1,
+        fault=fault,
+        cover=Cover(params, cycle, cycle, pins),
+        quick=quick,
+    )
+
+
 def _cobs(longest: int, fault: Fault, *, quick: bool = False) -> Proof:
     params = PacketParams(longest)
     return Proof(
@@ -275,6 +307,10 @@ PROOFS: tuple[Proof, ...] = (
     _requant(TileParams(pages=2, tables=2), Fault("dut.shifted", "dut.acc_1,00000000")),
     _requant(TileParams(pages=2, tables=2, stream_bits=16), Fault("dut.write__en", "0")),
     _requant(_SMALL_TILE, Fault("dut.channel_2", "dut.channel_1"), quick=True),
+    _mask(5, Fault("dut.left", "dut.count"), quick=True),
+    _mask(12, Fault("dut.following", "dut.state[0],dut.state[3:1]")),
+    _mask(64, Fault("dut.position", "dut.state")),
+    _masks(_shape(3, 5, 6), Fault("unit.done", "unit.ends"), quick=True),
     _cobs(3, Fault("decoder.zero", "0"), quick=True),
     _cobs(5, Fault("encoder.zero", "0")),
     _control(_shape(3, 5, 6), Fault("fetch.last_channel", "0"), quick=True),

@@ -32,6 +32,8 @@ class Result:
     images : int
     compared : int
         Numbers that equal the golden executor's.
+    counts : dict
+        What the hardware has counted of the first image: `cosim.fast.COUNTERS`.
     cycles_per_s : float
         Of the simulation, by processor time.
     counted : dict
@@ -42,11 +44,12 @@ class Result:
     params: AcceleratorParams
     images: int
     compared: int
+    counts: dict[str, int]
     cycles_per_s: float
     counted: Counters
 
     def facts(self) -> dict[str, Any]:
-        """Return what is printed, by name; cycles and accesses are an image's."""
+        """Return what is printed, by name: cycles and accesses of an image, counts of the first."""
         accesses = accelerator_accesses(self.params)
         layers = self.params.layers
         pages = sum(layer.groups * layer.crossbars for layer in layers)
@@ -58,7 +61,7 @@ class Result:
             "bound": timing.accelerator_bound(self.params),
             "shift_cycles": accesses.shift_cycles,
             "map_reads": accesses.reads,
-            "map_writes": accesses.writes,
+            **self.counts,
             "pages": stored,
             "absent_pages": pages - stored,
             "cycles_per_s": round(self.cycles_per_s),

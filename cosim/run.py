@@ -124,8 +124,10 @@ def check_in_one_go(
     pixels: npt.NDArray[np.uint8],
     *,
     counter_bits: int = 48,
-) -> None:
+) -> dict[str, int]:
     """Run an image without a stop; check cycles, all counters (they wrap), logits.
+
+    Returns what `cosim.activity` says of the image, and the counters have counted.
 
     Raises
     ------
@@ -152,6 +154,7 @@ def check_in_one_go(
             f"an image: logits must be {wanted.tolist()} as in the golden executor, "
             f"not {logits.tolist()} in RTL"
         )
+    return wanted_counts
 
 
 def _maps(model: fast.Model, layer: LayerEntry) -> dict[str, npt.NDArray[np.int64]]:
@@ -236,9 +239,9 @@ def run_images(
         counted: report.Counters = {}
         compared = rtl(net, image, model, advance=lambda: bar.advance(task), counted=counted)
         numbers = agreement.agree(net, images, [compared])["RTL"]
-        check_in_one_go(net, image, model, images[0])
+        counts = check_in_one_go(net, image, model, images[0])
         speed = model.cycles / model.seconds
-        return report.Result(net, image.params, len(images), numbers, speed, counted)
+        return report.Result(net, image.params, len(images), numbers, counts, speed, counted)
 
 
 def write_waves(image: Image, pixels: npt.NDArray[np.uint8], layer: str, file: Path) -> None:

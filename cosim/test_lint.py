@@ -48,6 +48,7 @@ def lint(folder: Path) -> str:
         ["--reader"],
         ["tile", "--pages", "2"],
         ["tile", "--macro", "black-box", "--crossbars", "2"],
+        ["tile", "--masks", "3", "--crossbars", "2"],
         ["tile", "--act-bits", "3", "--columns", "24", "--columns-per-adc", "3", "--passes", "2"],
         ["tile", "--columns", "4", "--columns-per-adc", "1", "--pages", "1", "--tables", "1"],
     ],

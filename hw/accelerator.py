@@ -15,6 +15,7 @@ from hw.accelerator_params import AcceleratorParams
 from hw.buffers import Buffers
 from hw.fetch import Fetch
 from hw.load import Contents, payloads
+from hw.mask_unit import MaskUnit
 from hw.params import address_bits
 from hw.sequencer import ChannelFeed, Sequencer
 from hw.shift_pass import ShiftPass
@@ -169,6 +170,14 @@ class Accelerator(wiring.Component):
                 buffers.shift_we.eq(shift.we),
                 buffers.shift_wdata.eq(shift.wdata),
                 sequencer.shift_done.eq(shift.done),
+            ]
+        if params.tile.masks:
+            layers = tuple(layer.masks for layer in params.layers)
+            m.submodules.mask_unit = masks = MaskUnit(params=params.tile, layers=layers)
+            m.d.comb += [
+                masks.run.eq(sequencer.masks_run),
+                sequencer.masks_done.eq(masks.done),
+                tile.masks.eq(masks.masks),
             ]
         m.submodules.logits = logits = Memory(
             shape=signed(ACC_BITS), depth=max(2, params.classes), init=[]

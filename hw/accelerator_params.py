@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sizes and schedule of the accelerator: all that is fixed when its RTL is generated.
 
-A leaf: it imports ``hw.params`` and ``hw.tile_params`` only. `hw.image` makes these objects of an
-integer network; RTL, testbenches and cycle formulas share them.
+A leaf: it imports ``hw.params``, ``hw.tile_params`` and ``hw.lfsr_params`` only. `hw.image` makes
+these objects of an integer network; RTL, testbenches and cycle formulas share them.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 
+from hw.lfsr_params import LfsrMask
 from hw.params import (
     MAX_BANK_WORDS,
     Direction,
@@ -68,6 +69,9 @@ class LayerEntry:
         Channels that are written; what a column group computes beyond them is dropped.
     act_bits, weight_bits, zero_point : int
         As in the integer network.
+    masks : tuple of tuple
+        Rows that each page keeps, [column groups][crossbars in use]; empty where no page of the
+        network gates any.
     """
 
     name: str
@@ -84,6 +88,7 @@ class LayerEntry:
     act_bits: int
     weight_bits: int
     zero_point: int
+    masks: tuple[tuple[LfsrMask, ...], ...] = ()
 
     @property
     def groups(self) -> int:

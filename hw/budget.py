@@ -62,6 +62,9 @@ def stores(params: AcceleratorParams) -> dict[str, Store]:
         "queue": store(1, tile.units * tile.sum_bits + params.skips, queue_depth(tile)),
         "logits": store(1, ACC_BITS, params.classes),
     }
+    if tile.masks:
+        found["masks by group"] = store(1, tile.rows * tile.crossbars, tile.masks)
+        found["masks by row"] = store(tile.crossbars, tile.masks, tile.rows)
     if any(layer.second is not None for layer in params.layers):
         found["affines"] = store(1, words["affines"]["content"].width, params.slots)
     return found

@@ -70,6 +70,7 @@ def accelerator_product(net: IntNet, *, columns: int, columns_per_adc: int, mode
                 },
                 "boards": budget.boards(params),
             },
+            "rows": _rows(params),
             "layer cycles": {
                 layer.name: timing.layer_cycles(params, layer) for layer in params.layers
             },
@@ -85,6 +86,19 @@ def accelerator_product(net: IntNet, *, columns: int, columns_per_adc: int, mode
         },
         files=files,
     )
+
+
+def _rows(params: AcceleratorParams) -> dict[str, int | float]:
+    """Return the rows of all stored pages, and how many of them masks gate."""
+    stored = kept = 0
+    for layer in params.layers:
+        for group, pages in enumerate(layer.pages):
+            for crossbar, page in enumerate(pages):
+                if page is not None:
+                    stored += layer.rows
+                    kept += layer.masks[group][crossbar].count if layer.masks else layer.rows
+    share = round(1 - kept / stored, 4) if stored else 0.0
+    return {"stored": stored, "gated": stored - kept, "share gated": share}
 
 
 def _pages(params: AcceleratorParams) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from amaranth.lib import data, wiring
 
 from hw import cli, timing
 from hw.crossbar import MACRO, crossbar_members
+from hw.mask import mask_layout
 from hw.params import ParameterError
 from hw.product import Product, deliver, ports_of
 from hw.tile import Tile
@@ -36,6 +37,7 @@ OPTIONS = {
     "passes": ("COUNT", "commands whose sums may be added up"),
     "tables": ("COUNT", "non-linearities that are stored"),
     "stream_bits": ("BITS", "bits of an output"),
+    "masks": ("COUNT", "masks of rows, one a command of a vector; 0: all rows are driven"),
 }
 
 
@@ -58,6 +60,7 @@ def tile_product(params: TileParams, *, analog: bool = False) -> Product:
         facts={
             "derived": {name: getattr(params, name) for name in derived},
             "streams": streams_of(component),
+            "masks": list(_fields(mask_layout(params))) if params.masks else None,
             "macro": _macro(params) if analog else None,
             "formulas": {name: str(formula) for name, formula in formulas.items()},
         },
@@ -85,8 +88,15 @@ def _fields(
 ) -> Iterator[dict[str, Any]]:
     """Yield fields with their places; those of a structure within have its name before theirs."""
     for name, field in layout:
-        if isinstance(field.shape, data.StructLayout):
-            yield from _fields(field.shape, f"{prefix}{name}.", offset + field.offset)
+        shape = field.shape
+        if isinstance(shape, data.StructLayout):
+            yield from _fields(shape, f"{prefix}{name}.", offset + field.offset)
+        elif isinstance(shape, data.ArrayLayout) and isinstance(
+            shape.elem_shape, data.StructLayout
+        ):
+            for index in range(shape.length):
+                first = offset + field.offset + index * shape.elem_shape.size
+                yield from _fields(shape.elem_shape, f"{prefix}{name}[{index}].", first)
         else:
             yield _field(prefix + name, offset, field)
 

@@ -7,9 +7,12 @@ leaf: the integer network and parameters, no RTL.
 
 from __future__ import annotations
 
+import dataclasses
+
 from hw.accelerator_params import AcceleratorParams, FitError, LayerEntry, Read
 from hw.pages import Pages, place
 from hw.params import CHANNEL_DIVIDER, ParameterError, ShiftParams
+from hw.row_masks import gates
 from hw.tile_params import LIMITS, MAX_LANE_WORDS, TileParams
 from model.intnet import Crossbar, IntNet, Operand, SumPool
 from model.intnet_maps import Map
@@ -45,12 +48,14 @@ def plan(net: IntNet, *, columns: int, columns_per_adc: int, mode: str) -> Accel
     buffers = _buffers(body)
     image = _image_buffer(stem, buffers)
     tile, pages = _tile(net, layers, columns, columns_per_adc)
+    masks = gates(net, layers, tile.outputs)
+    tile = dataclasses.replace(tile, masks=max(map(len, masks)))
     numbers = {name: number for number, name in enumerate(buffers)}
     numbers |= {net.input: image, pool.out: len(buffers)}
     passes = _Passes() if mode == "in_place" else None
     entries = []
     group = 0
-    for layer, own in zip(layers, pages, strict=True):
+    for layer, own, kept in zip(layers, pages, masks, strict=True):
         periphery = layer.periphery
         reads = [_read(operand, numbers) for operand in layer.operands]
         add = None if periphery is None else periphery.add
@@ -79,6 +84,7 @@ def plan(net: IntNet, *, columns: int, columns_per_adc: int, mode: str) -> Accel
                 act_bits=layer.act_bits,
                 weight_bits=layer.weight_bits,
                 zero_point=layer.zero_point,
+                masks=kept,
             )
         )
         group += len(own)

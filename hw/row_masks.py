@@ -6,17 +6,58 @@ be gated; the mask of a page is the shortest run of its register (`hw.lfsr_param
 rows with any other weight. Of a network that was trained with such masks that is the mask of its
 training, or less; of any other network, nearly always all rows.
 
-A leaf: NumPy.
+A leaf: NumPy and the integer network.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from hw.lfsr_params import MIN_POSITIONS, LfsrMask, page_seed
+from hw.tile_params import LIMITS
+from model.intnet import Crossbar, IntNet
 
-__all__ = ["row_masks"]
+__all__ = ["Masks", "gates", "row_masks"]
+
+Masks = tuple[tuple[LfsrMask, ...], ...]
+"""Masks of a layer, [column groups][crossbars in use]."""
+
+
+def gates(net: IntNet, layers: Sequence[Crossbar], outputs: int) -> list[Masks]:
+    """Return the masks of each layer; empty ones if no row of a stored page can be gated.
+
+    A row that is gated adds neither its cells, U = Z, nor its Z·Q. That is as good as adding both
+    only as long as no ADC saturates: otherwise nothing is gated. Where some row is, all layers have
+    masks.
+
+    Parameters
+    ----------
+    net : IntNet
+    layers : sequence of Crossbar
+        All of them, in their order.
+    outputs : int
+        Of a page.
+    """
+    none: list[Masks] = [()] * len(layers)
+    groups = max(-(-layer.outputs // outputs) for layer in layers)
+    rows = min(net.array_rows, *(layer.rows for layer in layers))
+    saturates = net.array_rows * ((1 << net.cell_bits) - 1) > (1 << net.adc_bits) - 1
+    if saturates or groups > LIMITS["masks"][1] or rows < MIN_POSITIONS:
+        return none
+    found: list[Masks] = []
+    for number, layer in enumerate(layers):
+        tiles = row_masks(
+            layer.weights, layer.zero_point, layer=number, rows=net.array_rows, outputs=outputs
+        )
+        masks = [[mask for mask in tile if mask is not None] for tile in tiles]
+        found.append(tuple(zip(*masks, strict=True)))
+    gated = any(
+        0 < mask.count < mask.positions for masks in found for group in masks for mask in group
+    )
+    return found if gated else none
 
 
 def row_masks(

@@ -135,6 +135,10 @@ class Sequencer(wiring.Component):
         Strobe: shift the buffer ``entry.shift_buffer`` in place.
     shift_done : In
         Strobe: it is.
+    masks_run : Out
+        Level: make the masks of the layer's pages. Only if there are any, as the next one.
+    masks_done : In
+        Strobe: they are made.
     begin : Out
         Strobe: fetch the layer's first vector.
     finished : In
@@ -146,20 +150,21 @@ class Sequencer(wiring.Component):
 
     def __init__(self, *, params: AcceleratorParams) -> None:
         self._params = params
-        super().__init__(
-            {
-                "start": In(1),
-                "step": In(1),
-                "ready": Out(1),
-                "layer": Out(address_bits(len(params.layers))),
-                "entry": Out(entry_layout(params), init=entry_of(params, params.layers[0])),
-                "shift_start": Out(1),
-                "shift_done": In(1),
-                "begin": Out(1),
-                "finished": In(1),
-                "commands": Out(stream.Signature(command_layout(params.tile))),
-            }
-        )
+        members: dict[str, wiring.Member] = {
+            "start": In(1),
+            "step": In(1),
+            "ready": Out(1),
+            "layer": Out(address_bits(len(params.layers))),
+            "entry": Out(entry_layout(params), init=entry_of(params, params.layers[0])),
+            "shift_start": Out(1),
+            "shift_done": In(1),
+            "begin": Out(1),
+            "finished": In(1),
+            "commands": Out(stream.Signature(command_layout(params.tile))),
+        }
+        if params.tile.masks:
+            members |= {"masks_run": Out(1), "masks_done": In(1)}
+        super().__init__(members)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -176,9 +181,13 @@ class Sequencer(wiring.Component):
             with m.Default():
                 m.d.comb += coming.eq(entry_layout(params).const(entry_of(params, last)))
 
+        first = "MASKS" if params.tile.masks else "BEGIN"
         with m.FSM() as fsm:
             with m.State("IDLE"), m.If(self.start):
-                m.next = "BEGIN"
+                m.next = first
+            if params.tile.masks:
+                with m.State("MASKS"), m.If(self.masks_done):
+                    m.next = "BEGIN"
             with m.State("BEGIN"):
                 m.next = "RUN"
                 with m.If(self.shift_start):
@@ -189,7 +198,7 @@ class Sequencer(wiring.Component):
                 m.next = "RUN"
             with m.State("RUN"), m.If(self.finished):
                 m.d.sync += [self.layer.eq(following), entry.eq(coming)]
-                m.next = "BEGIN"
+                m.next = first
                 with m.If(entry.last | self.step):
                     m.next = "IDLE"
         # Outside the states, so that they are known before the state has ever changed, also to a
@@ -200,6 +209,8 @@ class Sequencer(wiring.Component):
             self.begin.eq((fsm.ongoing("BEGIN") & ~entry.shifts) | fsm.ongoing("SHIFTED")),
             self.commands.valid.eq(1),
         ]
+        if params.tile.masks:
+            m.d.comb += self.masks_run.eq(fsm.ongoing("MASKS"))
 
         group = Signal(params.group_bits)
         command = self.commands.payload

@@ -20,7 +20,6 @@ def sample_layout(params: TileParams) -> data.StructLayout:
     ``plane``, to be subtracted if ``negative``; ``stored``, the crossbars in use; ``complete``:
     with this sample, the sums of this column select are.
     """
-    largest_total = params.crossbars * params.rows << (params.act_bits - 1)
     return data.StructLayout(
         {
             "valid": 1,
@@ -31,7 +30,7 @@ def sample_layout(params: TileParams) -> data.StructLayout:
             "plane": params.plane_bits,
             "stored": params.crossbars,
             "zero_point": params.weight_bits,
-            "total": signed(largest_total.bit_length() + 1),
+            "total": signed(params.vector_total_bits),
         }
     )
 

@@ -16,6 +16,7 @@ from amaranth.lib.wiring import In, Out
 
 from hw.crossbar import AnalogCrossbar, Crossbar, Lanes, popcount, program_layout
 from hw.dac import WordlineDriver, activation_layout
+from hw.mask import mask_layout
 from hw.requant import Requant, channel_layout, output_layout, table_layout
 from hw.shift_add import ShiftAdd, sample_layout
 from hw.sum_queue import queue_sums
@@ -95,6 +96,10 @@ class Tile(wiring.Component):
         Writes a column of cells; not with ``analog``.
     entries : In, stream of `hw.requant.table_layout` (always ready)
         Writes an entry of a non-linearity's table.
+    masks : In, `hw.mask.mask_layout`
+        Rows that the commands of a vector keep, the n-th mask the n-th command's; between layers,
+        as `WordlineDriver`. Only if the tile takes masks: then they leave crossbars out of ΣQ,
+        not ``stored``.
     """
 
     def __init__(
@@ -122,6 +127,8 @@ class Tile(wiring.Component):
             "active_wordlines": Out(counter_bits),
             "sampled_pages": Out(counter_bits),
         }
+        if params.masks:
+            members["masks"] = In(mask_layout(params))
         if not analog:
             members["program"] = In(stream.Signature(program_layout(params)))
         super().__init__(members)
@@ -186,10 +193,15 @@ class Tile(wiring.Component):
             Signal(sample_layout(params), name=f"flight_{age}", init=every)
             for age in range(CROSSBAR_LATENCY + 1)
         ]
-        totals = [
-            Mux(stored, total, 0)
-            for stored, total in zip(command.stored, driver.totals, strict=True)
-        ]
+        if params.masks:
+            total = driver.total
+            m.d.comb += [driver.masks.eq(self.masks), driver.advance.eq(taken)]
+        else:
+            totals = [
+                Mux(stored, total, 0)
+                for stored, total in zip(command.stored, driver.totals, strict=True)
+            ]
+            total = sum(totals[1:], start=totals[0])
         m.d.comb += [
             flight[0].valid.eq(sample),
             flight[0].start.eq((select == 0) & (plane == 0)),
@@ -199,7 +211,7 @@ class Tile(wiring.Component):
             flight[0].plane.eq(plane),
             flight[0].stored.eq(command.stored),
             flight[0].zero_point.eq(command.zero_point),
-            flight[0].total.eq(sum(totals[1:], start=totals[0])),
+            flight[0].total.eq(total),
             shift_add.sample.eq(flight[-1]),
         ]
         m.d.sync += [later.eq(now) for now, later in itertools.pairwise(flight)]

@@ -31,6 +31,7 @@ LIMITS = {
     "passes": (1, 256),
     "tables": (1, 1024),
     "stream_bits": (2, 16),
+    "masks": (0, 256),
 }
 """Least and largest value of each field of `TileParams`."""
 
@@ -61,6 +62,8 @@ class TileParams:
         Non-linearities that the requantisation stores, 1…1024.
     stream_bits : int
         Bits of what the requantisation puts out, 2…16.
+    masks : int
+        Masks of rows that a crossbar takes, 0…256: one a command of a vector, or none at all.
 
     Raises
     ------
@@ -80,6 +83,7 @@ class TileParams:
     passes: int = 1
     tables: int = 16
     stream_bits: int = 8
+    masks: int = 0
 
     def __post_init__(self) -> None:
         for name, (low, high) in LIMITS.items():
@@ -170,6 +174,11 @@ class TileParams:
     def total_bits(self) -> int:
         """Width of ΣQ over one crossbar's rows, two's complement."""
         return (self.rows << (self.act_bits - 1)).bit_length() + 1
+
+    @property
+    def vector_total_bits(self) -> int:
+        """Width of ΣQ over all crossbars' rows, two's complement."""
+        return (self.crossbars * self.rows << (self.act_bits - 1)).bit_length() + 1
 
     @property
     def page_bits(self) -> int:

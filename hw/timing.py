@@ -43,6 +43,7 @@ __all__ = [
     "axis_cycles",
     "layer_bound",
     "layer_cycles",
+    "mask_cycles",
     "page_cycles",
     "paper_cycles",
     "pass_cycles",
@@ -282,11 +283,21 @@ def skipping_cycles(
     )
 
 
+def mask_cycles(layer: LayerEntry) -> int:
+    """Cycles in which the masks of a layer are made: column groups·2^width, 0 if there are none.
+
+    A register takes one to load and 2^width − 1 to come to all its states; those of all crossbars
+    run side by side.
+    """
+    return len(layer.masks) << layer.masks[0][0].width if layer.masks else 0
+
+
 def layer_cycles(params: AcceleratorParams, layer: LayerEntry) -> int:
     """Cycles of a layer of the accelerator, from its beginning to its last write.
 
-    The tile's, for as many vectors as the map has pixels (the head: one), and the latencies of
-    fetch and write. A pass that shifts in place comes on top (`pass_cycles`).
+    Those of its masks (`mask_cycles`), the tile's, for as many vectors as the map has pixels (the
+    head: one), and the latencies of fetch and write. A pass that shifts in place comes on top
+    (`pass_cycles`).
     """
     vectors = 1 if layer is params.layers[-1] else params.shift.pixels
     work = {"vectors": vectors, "rows": layer.rows, "planes": layer.act_bits}
@@ -294,7 +305,7 @@ def layer_cycles(params: AcceleratorParams, layer: LayerEntry) -> int:
         tile = tile_cycles(params.tile, pages=layer.groups, **work)
     else:
         tile = skipping_cycles(params.tile, layer.visited, **work)
-    return FETCH_LATENCY + tile + WRITE_LATENCY
+    return mask_cycles(layer) + FETCH_LATENCY + tile + WRITE_LATENCY
 
 
 def pass_cycles(params: AcceleratorParams, layer: LayerEntry) -> int:

@@ -9,6 +9,7 @@ import pytest
 from intnets import images, random_net
 
 from cosim import fast, run, simulators
+from cosim.activity import activity
 from hw import timing
 from hw.accesses import accelerator_accesses, paper_accesses
 from hw.image import build
@@ -54,12 +55,14 @@ def test_both_modes_side_by_side(folder, capsys):
         assert facts["compared"] == sum(layer["compared"] for layer in facts["layers"])
         assert (facts["pages"], facts["absent_pages"]) == (params(mode).tile.pages, 0)
         assert facts["map_writes"] == accelerator_accesses(params(mode)).writes
+        counts = activity(NET, params(mode), zoo_images()[0][0])
+        assert {name: facts[name] for name in counts} == counts
     assert run.main([*arguments, "--layers"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f"{folder}: psp_12_1, 1 image in RTL, all as in the golden executor"
     assert lines[1] == f"sha256 of intnet.json: {intnet.digest(NET)}"
     assert lines[2].split() == ["an", "image", "fused", "in_place"]
-    assert [line.split()[0] for line in lines[15:]] == [each.name for each in NET.layers] * 2
+    assert [line.split()[0] for line in lines[18:]] == [each.name for each in NET.layers] * 2
 
 
 def test_a_waveform_is_bounded_and_of_the_layer(folder, tmp_path, capsys):

@@ -10,13 +10,16 @@ import sys
 from pathlib import Path
 
 import pytest
-from intnets import random_net
+from intnets import masked, random_net
 
 from cosim.test_lint import lint
 from hw import gen, timing
 from hw.budget import boards, halves, stores
+from hw.gen_accelerator import accelerator_product
 from hw.image import build
+from hw.lfsr_params import page_seed
 from hw.load import beats
+from hw.verilog import emit
 from model import intnet
 
 ROOT = Path(__file__).parent.parent
@@ -94,6 +97,26 @@ def test_the_json_is_true(written, mode):
 def test_verilator_finds_nothing_wrong(written, mode, tmp_path):
     (tmp_path / "accelerator.v").write_bytes(written[mode][1]["accelerator.v"])
     assert lint(tmp_path) == ""
+
+
+def test_a_masked_network_says_what_is_gated(tmp_path):
+    net = masked(NET, 4, lambda layer, tile, group, rows: 4 if layer == 1 else rows)
+    product = accelerator_product(net, columns=16, columns_per_adc=4, mode="fused")
+    found = json.loads(json.dumps(product.parameters))
+    # Three pages of 12 rows for stem and mix, one for the head's three classes.
+    assert product.facts["rows"] == {"stored": 84, "gated": 24, "share gated": 0.2857}
+    assert found["tile"]["masks"] == 3
+    assert found["layers"][1]["masks"][2] == [
+        {"positions": 12, "count": 4, "seed": page_seed(12, 1, 0, 2), "taps": 0xC}
+    ]
+    (tmp_path / "accelerator.v").write_text(emit(product.component, "accelerator"))
+    assert lint(tmp_path) == ""
+
+
+def test_nothing_of_masks_is_left_in_a_dense_network(written):
+    found = json.loads(written["fused"][1]["accelerator.json"])
+    assert found["rows"] == {"stored": 84, "gated": 0, "share gated": 0.0}
+    assert b"mask" not in written["fused"][1]["accelerator.v"]
 
 
 def test_fields_of_a_slot_say_where_a_value_lies(written):

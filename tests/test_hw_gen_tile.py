@@ -97,6 +97,16 @@ def test_fields_are_where_the_json_says(capsys, tmp_path):
         assert found == values[field["name"]], field
 
 
+def test_fields_of_masks(capsys, tmp_path):
+    assert generate(capsys, tmp_path / "o")["masks"] is None
+    found = generate(capsys, tmp_path / "p", "--masks", "3", "--crossbars", "2")["masks"]
+    assert {field["name"]: (field["offset"], field["width"]) for field in found} == {
+        "valid": (0, 1), "last": (1, 1), "group": (2, 2),
+        "rows[0].valid": (4, 1), "rows[0].keep": (5, 1), "rows[0].position": (6, 2),
+        "rows[1].valid": (8, 1), "rows[1].keep": (9, 1), "rows[1].position": (10, 2),
+    }  # fmt: skip
+
+
 def test_cycles_and_parameters(capsys, tmp_path):
     description = generate(capsys, tmp_path / "o", "--macro", "stand-in")
     assert description["parameters"]["rows"] == 4

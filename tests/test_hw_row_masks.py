@@ -3,9 +3,11 @@
 
 import numpy as np
 import pytest
+from intnets import change, masked, random_net
 
 from hw.lfsr_params import LfsrMask, page_seed
-from hw.row_masks import row_masks
+from hw.plan import plan
+from hw.row_masks import gates, row_masks
 
 Z = 128
 
@@ -63,3 +65,68 @@ def test_dense_weights_keep_all_rows_and_tiny_pages_have_no_mask():
     assert first.count == 64
     assert (last.positions, last.count, last.width) == (6, 6, 3)
     assert row_masks(dense[:3], Z, layer=0, rows=64, outputs=16) == ((None,),)
+
+
+def layers_of(net):
+    return [layer for layer in net.layers if layer.name != "pool"]
+
+
+def made(count, **options):
+    """A network of two row tiles, six column groups of four outputs, of which some are masked."""
+    net = random_net(
+        "residual", 4, **{"width": 24, "depth": 1, "side": 8, "array_rows": 12} | options
+    )
+    return masked(net, 4, count)
+
+
+def test_where_a_row_is_gated_every_layer_has_masks():
+    net = made(lambda layer, tile, group, rows: 5 if (layer, tile, group) == (1, 1, 2) else rows)
+    stem, first, second, head = gates(net, layers_of(net), 4)
+    assert [len(masks) for masks in (stem, first, second, head)] == [6, 6, 6, 3]
+    assert [len(masks[0]) for masks in (stem, first, second, head)] == [1, 2, 2, 2]
+    assert first[2][1] == LfsrMask(positions=12, count=5, seed=page_seed(12, 1, 1, 2))
+    counts = [mask.count for masks in (stem, first, second, head) for row in masks for mask in row]
+    assert sorted(counts)[:2] == [5, 12]
+    params = plan(net, columns=16, columns_per_adc=4, mode="fused")
+    assert (params.tile.masks, params.layers[1].masks) == (6, first)
+
+
+def half(layer, tile, group, rows):
+    return rows // 2
+
+
+@pytest.mark.parametrize(
+    ("count", "options"),
+    [
+        (lambda layer, tile, group, rows: rows, {}),  # dense
+        (lambda layer, tile, group, rows: 0 if group == 1 else rows, {}),  # pages absent, no more
+        (half, {"adc_bits": 5}),  # 12 cells of 2 bits: 36 is more than 31
+    ],
+    ids=["dense", "absent", "saturating"],
+)
+def test_nothing_is_gated(count, options):
+    net = made(count, **options)
+    assert gates(net, layers_of(net), 4) == [()] * 4
+
+
+def test_nothing_is_gated_if_a_layer_has_more_column_groups_than_there_are_masks():
+    for width, gated in ((256, True), (257, False)):
+        net = random_net("residual", 4, width=width, depth=1, side=4, array_rows=257, adc_bits=10)
+        weights = np.full((width, width), net.layers[1].zero_point, np.uint8)
+        weights[:5] = 1
+        net = change(net, "body.0.first", weights=weights)
+        assert any(gates(net, layers_of(net), 1)) == gated
+
+
+@pytest.mark.parametrize(("rows", "gated"), [(4, True), (3, False)])
+def test_nothing_is_gated_if_a_layer_has_too_few_rows_for_a_register(rows, gated):
+    net = random_net("residual", 4, width=12, depth=1, side=8, array_rows=rows)
+    weights = np.full((12, 12), net.layers[1].zero_point, np.uint8)
+    weights[0] = 1
+    net = change(net, "body.0.first", weights=weights)
+    assert any(gates(net, layers_of(net), 4)) == gated
+
+
+def test_adcs_may_be_as_narrow_as_is_lossless():
+    net = made(half, adc_bits=6)
+    assert all(gates(net, layers_of(net), 4))

@@ -7,12 +7,14 @@ import pytest
 from amaranth.sim import Simulator
 
 from cosim.properties_control import small_accelerator
+from cosim.properties_mask import masked_accelerator
 from hw.params import ShiftParams
 from hw.requant import channel_layout
 from hw.sequencer import ChannelFeed, Sequencer, entry_layout, entry_of
 
 SHAPE = ShiftParams(height=2, width=3, bits=6)
 PARAMS, PRUNED = small_accelerator(SHAPE), small_accelerator(SHAPE, pruned=True)
+MASKED = masked_accelerator(SHAPE)
 VECTORS = 6
 
 
@@ -28,10 +30,10 @@ def commands_of(layer):
     return [(pages, group == layer.groups - 1) for group, pages in enumerate(layer.pages)]
 
 
-@pytest.mark.parametrize("params", [PARAMS, PRUNED], ids=["whole", "pruned"])
+@pytest.mark.parametrize("params", [PARAMS, PRUNED, MASKED], ids=["whole", "pruned", "masked"])
 @pytest.mark.parametrize("step", [False, True])
 def test_layers_follow_each_other(step, params):
-    assert params.pruned == params.skips == (params is PRUNED)
+    assert params.pruned == params.skips == (params is not PARAMS)
     dut, source = Sequencer(params=params), random.Random(1)
     events = []
 
@@ -54,6 +56,14 @@ def test_layers_follow_each_other(step, params):
     async def one_layer(ctx, number, layer):
         entry = entry_layout(params).const(entry_of(params, layer))
         assert ctx.get(dut.entry) == entry
+        if params is MASKED:
+            for wait in reversed(range(1 + source.randrange(4))):
+                assert ctx.get(dut.masks_run)
+                assert not ctx.get(dut.ready) | ctx.get(dut.shift_start) | ctx.get(dut.begin)
+                ctx.set(dut.masks_done, wait == 0)
+                await ctx.tick()
+            ctx.set(dut.masks_done, 0)
+            assert not ctx.get(dut.masks_run)
         if layer.shift_first is not None:
             assert ctx.get(dut.shift_start)
             assert not ctx.get(dut.begin)

@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The cycle formulas say what the design promises; co-simulation shows that the RTL keeps them."""
 
+import dataclasses
+
 import numpy as np
 import pytest
+from intnets import random_net
 
 from hw import timing
+from hw.image import build
+from hw.lfsr_params import LfsrMask
 from hw.params import ArrayParams, ParameterError, ShiftParams
 from hw.tile_params import TileParams
 
@@ -66,6 +71,16 @@ def test_a_period_that_repeats_is_not_walked_through():
         for count in (20, 1_000_000_020)
     )
     assert more - some == 1_000_000_000 * (2 * 64 + 2)
+
+
+def test_masks_take_a_period_and_a_cycle_a_column_group():
+    mask = LfsrMask(positions=64, count=32, seed=1)
+    params = build(random_net("residual", width=64, depth=1)).params
+    plain = params.layers[1]
+    layer = dataclasses.replace(plain, masks=((mask,),) * 4)
+    assert (timing.mask_cycles(plain), timing.mask_cycles(layer)) == (0, 4 * 128)
+    cycles = [timing.layer_cycles(params, each) for each in (plain, layer)]
+    assert cycles[1] - cycles[0] == 4 * 128
 
 
 def test_the_bound_of_a_whole_network():
