@@ -86,11 +86,16 @@ def build(folder: Path, stages: Sequence[Stage]) -> None:
         If the folder holds something else, or cannot be written.
     """
     check_folder(folder, owner=MANIFEST)
+    there = False
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        there = True
         with _locked(folder):
             _build(folder, stages)
     except OSError as error:
+        if there and not folder.exists():
+            told = f"the folder must stay while a build works in it: {folder} is gone"
+            raise BuildError(told) from None
         raise _refusal(folder, error) from None
 
 
@@ -123,8 +128,6 @@ def _refusal(folder: Path, error: OSError) -> BuildError | OutputError:
     """Return what is to be told when the system refuses something."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return BuildError(f"the disk is full: {folder}")
-    if isinstance(error, FileNotFoundError) and not folder.exists():
-        return BuildError(f"the folder must stay while a build works in it: {folder} is gone")
     reason = error.strerror or type(error).__name__
     return OutputError(f"the output folder must be writable: {error.filename or folder}: {reason}")
 

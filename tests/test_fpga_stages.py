@@ -201,6 +201,11 @@ def test_a_folder_of_something_else_and_a_file_are_left_alone(steps, tmp_path):
         OutputError, match=f"^the output folder must be writable: {file}: Not a directory$"
     ):
         build(file, steps.stages())
+    with pytest.raises(
+        OutputError,
+        match="^the output folder must be writable: /proc/x: No such file or directory$",
+    ):
+        build(Path("/proc/x"), steps.stages())
     assert steps.ran == []
     assert names(tmp_path) == ["letter"]
 
