@@ -11,7 +11,6 @@ import argparse
 import contextlib
 import os
 import select
-import sys
 import tty
 from collections.abc import Callable, Sequence
 
@@ -19,7 +18,8 @@ from cosim import serial, simulators
 from cosim.runner import BuildError
 from cosim.serial import Line, levels
 from fpga.bus import Design
-from fpga.designs import NETWORK, design_of, network
+from fpga.designs import design_of
+from fpga.networks import NETWORK, network
 from fpga.shift_design import ShiftDesign
 from hw import cli
 from hw.params import MAX_SIDE, ParameterError, ShiftParams
@@ -33,6 +33,9 @@ SLICE = 1 << 16
 
 SILENCE = 4000
 """Cycles without a movement on the line, nor a run, after which nothing will happen by itself."""
+
+SHAPE = {"height": 16, "width": 16, "bits": 8}
+"""Of the shift's map, unless told otherwise."""
 
 _BYTES = 4096
 
@@ -90,21 +93,26 @@ def parser() -> cli.Parser:
         help=f"the accelerator's network: of the zoo, or a folder (default: {NETWORK})",
     )
     side = cli.integer("side", 2, MAX_SIDE)
-    command.add_argument("--height", type=side, metavar="PIXELS", default=16, help="rows")
-    command.add_argument("--width", type=side, metavar="PIXELS", default=16, help="columns")
-    command.add_argument(
-        "--bits", type=cli.integer("bits", 1, 8), metavar="BITS", default=8, help="of a pixel"
-    )
+    of = "of the shift's map"
+    for name, kind, unit, help in (
+        ("height", side, "PIXELS", f"rows {of}"),
+        ("width", side, "PIXELS", f"columns {of}"),
+        ("bits", cli.integer("bits", 1, 8), "BITS", f"of a pixel {of}"),
+    ):
+        command.add_argument(
+            f"--{name}", type=kind, metavar=unit, default=argparse.SUPPRESS,
+            help=f"{help} (default: {SHAPE[name]})",
+        )  # fmt: skip
     return command
 
 
 def _design(options: argparse.Namespace) -> Design:
     if options.design == "accelerator":
+        cli.refuse(options, SHAPE, "must come with --design shift, not accelerator")
         return design_of(network(getattr(options, "net", NETWORK)))
-    if "net" in options:
-        raise ParameterError("only the design `accelerator` has a --net, not `shift`")
-    params = ShiftParams(height=options.height, width=options.width, bits=options.bits)
-    return ShiftDesign(params=params)
+    cli.refuse(options, ["net"], "must come with --design accelerator, not shift")
+    given = {name: value for name, value in vars(options).items() if name in SHAPE}
+    return ShiftDesign(params=ShiftParams(**SHAPE | given))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -115,8 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ParameterError as error:
         cli.bad_input(PROGRAM, error)
     except (BuildError, simulators.SimulatorError) as error:
-        print(f"{PROGRAM}: error: {error}", file=sys.stderr)
-        return 1
+        return cli.failed(PROGRAM, error)
     with Line(library) as line:
         serve(line, opened=lambda path: print(path, flush=True))
     return 0

@@ -12,8 +12,8 @@ golden executor; it takes some ten minutes.
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -29,7 +29,8 @@ from fpga import flow, stages, steps, yosys
 from fpga.bits import BitsError, contents, read_bits
 from fpga.boards import BOARDS, Board
 from fpga.database import Database, DatabaseError
-from fpga.designs import NETWORK, TOP, network, sources
+from fpga.designs import TOP, sources
+from fpga.networks import NETWORK, network
 from fpga.toolchain import Toolchain, ToolchainError, find
 from fpga.top import BAUD
 from hw import cli
@@ -43,6 +44,8 @@ __all__ = ["device", "faulty", "main", "mapped", "placed", "talk"]
 
 PROGRAM = "python -m cosim.gates"
 DESIGNS = ("shift", "accelerator")
+BOARD = "arty_a7_35t"
+"""Whose shift design, unless told otherwise."""
 
 MAP_RAM = "device.core.design.memory.memory.0.0"
 """Block RAM of the map; the LUT before bit 7 lets the pixel that was read through, or the host's
@@ -193,15 +196,16 @@ def parser() -> cli.Parser:
     command.add_argument("--design", choices=DESIGNS, default="shift", help="what to compare")
     command.add_argument(
         "--board", choices=sorted(name for name, board in BOARDS.items() if len(board.clock) == 1),
-        default="arty_a7_35t", help="with the design shift: of what",
+        default=argparse.SUPPRESS, help=f"with the design shift: of what (default: {BOARD})",
     )  # fmt: skip
     command.add_argument(
-        "--routed", action="store_true",
+        "--routed", action="store_true", default=argparse.SUPPRESS,
         help="with the design shift: placed and routed, too; builds the bitstream",
     )  # fmt: skip
     command.add_argument(
-        "--net", metavar="NAME", default=NETWORK,
-        help="with the design accelerator: its network, of the zoo or a folder",
+        "--net", metavar="NAME", default=argparse.SUPPRESS,
+        help="with the design accelerator: its network, of the zoo or a folder "
+        f"(default: {NETWORK})",
     )  # fmt: skip
     return command
 
@@ -209,22 +213,23 @@ def parser() -> cli.Parser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     options = parser().parse_args(arguments)
-    if options.routed and options.design != "shift":
-        cli.bad_input(PROGRAM, "--routed must come with the design shift")
     try:
         if options.design == "accelerator":
-            good = _accelerator(network(options.net))
+            rule = "must come with --design shift, not accelerator"
+            cli.refuse(options, ["board", "routed"], rule)
+            good = _accelerator(network(getattr(options, "net", NETWORK)))
         else:
-            good = _shift(BOARDS[options.board], routed=options.routed)
+            cli.refuse(options, ["net"], "must come with --design accelerator, not shift")
+            board = BOARDS[getattr(options, "board", BOARD)]
+            good = _shift(board, routed="routed" in options)
         return 0 if good else 1
-    except ParameterError as error:
+    except (ParameterError, cli.OutputError) as error:
         cli.bad_input(PROGRAM, error)
     except (
         BitsError, BuildError, DatabaseError, NetlistError, ToolchainError, cells.CellError,
         simulators.SimulatorError, stages.BuildError, yosys.YosysError,
     ) as error:  # fmt: skip
-        sys.stderr.write(f"{PROGRAM}: {' '.join(str(error).split())}\n")
-        return 1
+        return cli.failed(PROGRAM, error)
 
 
 if __name__ == "__main__":

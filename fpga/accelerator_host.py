@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from fpga.networks import with_digest
 from fpga.target import DeviceError, Target
 from hw import timing
 from hw.accelerator_params import AcceleratorParams
@@ -21,7 +22,6 @@ from model.intnet import IntNet
 __all__ = ["DESIGN", "Classifier", "differences"]
 
 DESIGN = "accelerator"
-ZOO = Path(__file__).parent.parent / "model/zoo"
 SLACK = 1000
 """Cycles beyond the formula's after which an image is given up."""
 
@@ -180,22 +180,29 @@ class Classifier:
 
 def _of_zoo(sha256: object) -> Path:
     """Return the folder of the zoo's network with a digest."""
-    for file in sorted(ZOO.glob("*/intnet.json")):
-        if intnet.digest(intnet.read(file.parent)) == sha256:
-            return file.parent
-    raise DeviceError(
-        "the device's network must be one of the zoo, or be given with --intnet, "
-        f"not {sha256!r:.80}"
-    )
+    folder = with_digest(sha256)
+    if folder is None:
+        raise DeviceError(
+            "the device's network must be one of the zoo, or be given with --intnet, "
+            f"not {sha256!r:.80}"
+        )
+    return folder
 
 
 def differences(
     classifier: Classifier,
     images: npt.NDArray[np.uint8],
-    logits: npt.NDArray[np.int32],
-    cycles: list[int],
+    runs: Sequence[tuple[npt.NDArray[np.int32], int]],
 ) -> list[str]:
     """Compare images that the device has run with the integer executor and ``hw.timing``.
+
+    Parameters
+    ----------
+    classifier : Classifier
+    images : numpy.ndarray
+        uint8 [N, C, H, W].
+    runs : sequence
+        Logits and cycles of each, as `Classifier.classify` returns them.
 
     Returns
     -------
@@ -205,7 +212,7 @@ def differences(
     wanted = fast_executor.run(classifier.net, images)
     wanted_cycles = timing.accelerator_cycles(classifier.params)
     lines = []
-    for number, (row, found, taken) in enumerate(zip(wanted, logits, cycles, strict=True)):
+    for number, (row, (found, taken)) in enumerate(zip(wanted, runs, strict=True)):
         if not np.array_equal(row, found):
             lines.append(
                 f"image {number}: logits must be {row.tolist()} as in the integer executor, "

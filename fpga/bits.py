@@ -15,7 +15,7 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from fpga.database import Database
+from fpga.database import Database, add_option, chosen
 from fpga.fasm import FasmError, Feature, parse, read
 from fpga.segbits import FRAME_BITS, FRAME_WORDS, DatabaseError
 from hw.cli import Parser, bad_input, run
@@ -84,7 +84,10 @@ def _positions(data: bytes, addresses: npt.NDArray[np.uint32], line: int) -> npt
     valid &= (words < FRAME_WORDS) & (bits < 32)
     if len(table) * len(_LINE) < len(data) or not valid.all():
         bad = len(table) if valid.all() else int(valid.argmin())
-        shown = data[len(_LINE) * bad :].split(b"\n")[0][:60].decode(errors="replace")
+        rest = data[len(_LINE) * bad :]
+        if len(rest) < len(_LINE) and b"\n" not in rest:
+            raise BitsError(f"line {line + bad + 1}: must end in a newline: the file is cut off")
+        shown = rest.split(b"\n")[0][:60].decode(errors="replace")
         raise BitsError(f"line {line + bad + 1}: must be bit_FRAME_WORD_BIT, not {shown!r}")
     ranks = np.searchsorted(addresses, frames)
     known = addresses[np.minimum(ranks, len(addresses) - 1)] == frames
@@ -165,10 +168,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     parser = Parser(PROGRAM, "Compare block RAMs and LUTs of a bitstream with its FASM.")
     parser.add_argument("--part", required=True, help="such as xc7a35tcsg324-1")
-    parser.add_argument(
-        "--database", required=True, metavar="DIR", type=Path,
-        help="Project X-Ray's database of the family, such as /usr/share/prjxray/database/artix7",
-    )  # fmt: skip
+    add_option(parser)
     parser.add_argument(
         "--bits", required=True, metavar="X.bits", type=Path, help="what `bitread -y` wrote"
     )
@@ -176,7 +176,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         wanted = asked(parse(read(options.fasm), str(options.fasm)))
-        database = Database(options.database, options.part)
+        database = Database(chosen(options), options.part)
         with options.bits.open("rb") as stream:
             found = contents(read_bits(stream, database.addresses), database)
     except BitsError as error:

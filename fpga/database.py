@@ -9,6 +9,7 @@ Source: prjxray documentation, "File formats": tilegrid.
 
 from __future__ import annotations
 
+import argparse
 import csv
 import functools
 import json
@@ -29,8 +30,9 @@ from fpga.segbits import (
     checked_word,
     read_text,
 )
+from hw.params import ParameterError
 
-__all__ = ["Database", "Segment", "Tile"]
+__all__ = ["Database", "Segment", "Tile", "add_option", "chosen"]
 
 _MAX_FRAMES = 1 << 16
 
@@ -225,6 +227,35 @@ class Database:
         """The features that every design for the part needs."""
         file = self.folder / self.part / "required_features.fasm"
         return parse(read_text(file, missing=""), file.name)
+
+
+def add_option(command: argparse.ArgumentParser) -> None:
+    """Let a command be told where the database lies."""
+    command.add_argument(
+        "--database", metavar="DIR", type=Path, default=argparse.SUPPRESS,
+        help="Project X-Ray's database of the family, such as /usr/share/prjxray/database/artix7 "
+        "(default: the toolchain's)",
+    )  # fmt: skip
+
+
+def chosen(options: argparse.Namespace) -> Path:
+    """Return the folder that a command was told, or else the toolchain's.
+
+    Raises
+    ------
+    DatabaseError
+        If there is neither.
+    """
+    if "database" in options:
+        folder: Path = options.database
+        return folder
+    # Here, because it takes as long to import as a small design to assemble.
+    from fpga.toolchain import ToolchainError, find
+
+    try:
+        return find().database
+    except (ParameterError, ToolchainError) as error:
+        raise DatabaseError(f"{error}, or give --database") from None
 
 
 def _site(name: str) -> str:

@@ -158,10 +158,12 @@ def stream(url: str, limit: int) -> Generator[bytes, None, None]:
 
 
 def present(cache: Path, package: Package) -> bool:
-    """Whether a folder holds a package's file, with the right sha256."""
+    """Whether a folder holds a package's file, with the right size and sha256."""
+    file = cache / package.file_name
     try:
-        with (cache / package.file_name).open("rb") as content:
-            return hashlib.file_digest(content, "sha256").hexdigest() == package.sha256
+        with file.open("rb") as content:
+            right = hashlib.file_digest(content, "sha256").hexdigest() == package.sha256
+            return right and file.stat().st_size == package.size
     except FileNotFoundError:
         return False
 

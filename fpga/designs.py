@@ -21,7 +21,7 @@ from hw.product import ports_of
 from hw.shift import ShiftModule
 from model import intnet
 
-__all__ = ["DESIGNS", "NETWORK", "TOP", "design_of", "divisor", "network", "sources"]
+__all__ = ["DESIGNS", "TOP", "check_memory", "design_of", "divisor", "sources"]
 
 TOP = "top"
 """Verilog name of the top."""
@@ -31,41 +31,14 @@ DESIGNS = ("shift", "accelerator", "module")
 likewise. ``module``: the bare shift module with its ports on pins, to be placed and measured; no
 board has such wires, and it gets no bitstream."""
 
-NETWORK = "psp_64_4"
-"""The accelerator's, unless told otherwise."""
-
 _FASTEST = {"accelerator": 100_000_000}
 """Clocks in Hz that designs are made for; the others take that of any board."""
 
 _CLOCK_NET = "device.clk"
 """What nextpnr calls the clock behind the buffer that divides it."""
 
-_ZOO = Path(__file__).parent.parent / "model/zoo"
-
 _SHIFT = ShiftParams(height=16, width=16, bits=8)
 """The paper's."""
-
-
-def network(name: str) -> Path:
-    """Return the folder of an integer network: one of the zoo, by name, or any.
-
-    Parameters
-    ----------
-    name : str
-        ``psp_64_4_int4``; ``psp_64_4``, which is its INT8; or a folder.
-
-    Raises
-    ------
-    ParameterError
-        If there is none.
-    """
-    for folder in (_ZOO / name, _ZOO / f"{name}_int8", Path(name)):
-        if (folder / "intnet.json").is_file():
-            return folder
-    known = ", ".join(sorted(file.parent.name for file in _ZOO.glob("*/intnet.json")))
-    raise ParameterError(
-        f"a network must be one of the zoo ({known}) or a folder with an intnet.json, not {name!r}"
-    )
 
 
 def divisor(name: str, board: Board) -> int:
@@ -98,7 +71,7 @@ def sources(name: str, board: Board, net: Path | None, database: Path) -> dict[s
         clock = "clk"
     else:
         if net:
-            _check_memory(net, board)
+            check_memory(net, board)
         component = _top(design_of(net), board, divide)
         ports = list(board.ports())
         clock = board.clock_ports[0]
@@ -122,7 +95,14 @@ def design_of(folder: Path | None) -> Design:
     return AcceleratorDesign(build(net), network=net.name, sha256=intnet.digest(net))
 
 
-def _check_memory(folder: Path, board: Board) -> None:
+def check_memory(folder: Path, board: Board) -> None:
+    """Refuse a network whose accelerator has more memory than a board.
+
+    Raises
+    ------
+    ParameterError
+        If it does not fit, or the folder holds no integer network that the accelerator can run.
+    """
     net = intnet.read(folder)
     memory = budget.boards(build(net).params)[board.name]
     if not memory["fits"]:

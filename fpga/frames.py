@@ -9,6 +9,7 @@ outside their tile are errors. ``xc7frames2bit`` adds each frame's ECC and makes
 from __future__ import annotations
 
 import dataclasses
+import errno
 import gc
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,10 +18,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from fpga.database import Database, Tile
+from fpga.database import Database, Tile, add_option, chosen
 from fpga.fasm import FasmError, Feature, parse, read
 from fpga.segbits import FRAME_BITS, FRAME_WORDS, DatabaseError
-from hw.cli import Parser, bad_input, replace, run
+from hw.cli import Parser, bad_input, failed, replace, run
 
 __all__ = ["FrameError", "Frames", "assemble", "assemble_features"]
 
@@ -218,7 +219,8 @@ def _bank_features(features: Sequence[Feature], database: Database) -> list[Feat
 def _unknown(names: Sequence[str]) -> str:
     shown = ", ".join(names[:_SHOWN])
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return f"features must be known to the database, not these {len(names)}: {shown}{more}"
+    what = f"these {len(names)}" if len(names) > 1 else "this one"
+    return f"features must be known to the database, not {what}: {shown}{more}"
 
 
 def _conflict(features: Iterable[Feature], database: Database, position: int) -> str:
@@ -243,18 +245,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = Parser(PROGRAM, "FASM to frames, for xc7frames2bit.")
     parser.add_argument("fasm", metavar="IN.fasm", type=Path)
     parser.add_argument("--part", required=True, help="such as xc7a35tcsg324-1")
-    parser.add_argument(
-        "--database", required=True, metavar="DIR", type=Path,
-        help="Project X-Ray's database of the family, such as /usr/share/prjxray/database/artix7",
-    )  # fmt: skip
+    add_option(parser)
     parser.add_argument("-o", "--out", required=True, metavar="OUT.frames", type=Path)
     options = parser.parse_args(arguments)
     try:
         text = read(options.fasm)
-        frames = assemble(text, options.database, options.part, file=str(options.fasm))
+        if options.out.exists() and options.out.samefile(options.fasm):
+            bad_input(parser.prog, f"the output must be another file than the input: {options.out}")
+        frames = assemble(text, chosen(options), options.part, file=str(options.fasm))
     except (FasmError, DatabaseError, FrameError) as error:
         bad_input(parser.prog, error)
-    replace(options.out, frames.text())
+    try:
+        replace(options.out, frames.text())
+    except OSError as error:
+        told = f"the output file must be writable: {options.out}: {error.strerror}"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return failed(parser.prog, told)
+        bad_input(parser.prog, told)
     return 0
 
 

@@ -8,10 +8,11 @@ The device is a board behind a serial port, or a simulated one behind the pseudo
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemaining
 
 from fpga import shift_host
 from fpga.accelerator_host import DESIGN, Classifier, differences
-from fpga.host_options import PROGRAM, parser
-from fpga.pictures import dataset, pictures
+from fpga.host_options import DATA, IMAGES, PROGRAM, SEED, parser
+from fpga.networks import network
+from fpga.pictures import CLASSES, dataset, pictures
 from fpga.session import LinkError, Session
 from fpga.target import Target
 from hw import cli
@@ -44,33 +46,50 @@ MAX_MAP_BYTES = 1 << 20
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     options = parser().parse_args(arguments)
-    if options.command == "classify" and bool(options.pictures) == bool(options.dataset):
-        cli.bad_input(PROGRAM, "classify must be given either pictures or --dataset")
+    try:
+        _check(options)
+    except ParameterError as error:
+        cli.bad_input(PROGRAM, error)
     try:
         port = serial.Serial(
             options.port, options.baud, timeout=TIMEOUT, write_timeout=10 * TIMEOUT, exclusive=True
         )
     except (OSError, ValueError) as error:
-        reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else error
+        number = error.errno if isinstance(error, OSError) else None
+        if number in (errno.EAGAIN, errno.EBUSY):
+            return cli.failed(PROGRAM, f"{options.port}: another program must not use the port")
+        reason = os.strerror(number) if number else error
         cli.bad_input(PROGRAM, f"the port must be a serial port: {options.port}: {reason}")
     try:
         with port:
-            return _COMMANDS[options.command](Target(Session(port)), options)
+            session = Session(port, look=options.command in ("info", "counters"))
+            return _COMMANDS[options.command](Target(session), options)
     except (ParameterError, DataError) as error:
         cli.bad_input(PROGRAM, error)
     except LinkError as error:
-        print(f"{PROGRAM}: error: {options.port}: {error}", file=sys.stderr)
-    return 1
+        return cli.failed(PROGRAM, f"{options.port}: {error}")
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Refuse options that do not go together."""
+    if options.command == "classify":
+        if bool(options.pictures) == bool(options.dataset):
+            raise ParameterError("classify must be given either pictures or --dataset")
+        if options.pictures:
+            cli.refuse(options, ["images", "data"], "must come with --dataset, not with pictures")
+    if options.command == "shift" and options.map is not None:
+        cli.refuse(options, ["seed"], "must come with a random map, not with --map")
 
 
 def _print(options: argparse.Namespace, value: object, lines: Sequence[str]) -> None:
     print(json.dumps(value) if options.json else "\n".join(lines))
 
 
-def _bar() -> Progress:
+def _bar(*, hidden: bool = False) -> Progress:
     return Progress(
         BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-        console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True,
+        console=Console(stderr=True), transient=True,
+        disable=hidden or not sys.stderr.isatty(),
     )  # fmt: skip
 
 
@@ -93,17 +112,21 @@ def _info(target: Target, options: argparse.Namespace) -> int:
 
 def _counters(target: Target, options: argparse.Namespace) -> int:
     registers = target.registers()
-    _print(options, registers, [f"{name}: {value}" for name, value in registers.items()])
+    told = registers | {"loaded": f"{registers['loaded']:08x}"}
+    _print(options, registers, [f"{name}: {value}" for name, value in told.items()])
     return 0
 
 
 def _shift(target: Target, options: argparse.Namespace) -> int:
     if options.map is None:
-        generator = np.random.Generator(np.random.PCG64(options.seed))
+        generator = np.random.Generator(np.random.PCG64(getattr(options, "seed", SEED)))
         pixels = shift_host.random_map(shift_host.shift_params(target), generator)
     else:
         pixels = _read_map(options.map)
-    shifted, cycles = shift_host.shift(target, pixels, Direction[options.direction])
+    try:
+        shifted, cycles = shift_host.shift(target, pixels, Direction[options.direction])
+    except ParameterError as error:
+        raise ParameterError(f"{options.map}: {error}") from None
     value = {
         "direction": options.direction,
         "cycles": cycles,
@@ -138,7 +161,7 @@ def _read_map(file: Path) -> npt.NDArray[np.uint8]:
 
 
 def _load(target: Target, options: argparse.Namespace) -> int:
-    classifier = Classifier(target, options.intnet)
+    classifier = _classifier(target, options)
     streams = classifier.streams()
     size = sum(map(len, streams.values()))
     with _bar() as bar:
@@ -150,61 +173,85 @@ def _load(target: Target, options: argparse.Namespace) -> int:
 
 
 def _run_images(
-    classifier: Classifier, images: npt.NDArray[np.uint8]
-) -> tuple[npt.NDArray[np.int32], list[int]]:
-    """Return logits and cycles of images."""
-    with _bar() as bar:
+    classifier: Classifier, images: npt.NDArray[np.uint8], *, told: bool
+) -> Iterator[tuple[npt.NDArray[np.int32], int]]:
+    """Yield logits and cycles of each image.
+
+    Parameters
+    ----------
+    classifier : Classifier
+    images : numpy.ndarray
+        uint8 [N, C, H, W].
+    told : bool
+        A line is printed for each, which on a terminal is progress enough.
+    """
+    with _bar(hidden=told and sys.stdout.isatty()) as bar:
         task = bar.add_task("classify", total=len(images))
-        logits, cycles = [], []
         for pixels in images:
-            found, taken = classifier.classify(pixels)
-            logits.append(found)
-            cycles.append(taken)
+            yield classifier.classify(pixels)
             bar.advance(task)
-    return np.stack(logits), cycles
+
+
+def _classifier(target: Target, options: argparse.Namespace) -> Classifier:
+    return Classifier(target, network(options.intnet) if "intnet" in options else None)
 
 
 def _classify(target: Target, options: argparse.Namespace) -> int:
-    classifier = Classifier(target, options.intnet)
     labels: Sequence[int] = ()
+    classifier = _classifier(target, options)
     if options.dataset:
-        images, labels = dataset(options.dataset, options.data, options.images)
+        count, data = getattr(options, "images", IMAGES), getattr(options, "data", DATA)
+        images, labels = dataset(options.dataset, data, count)
         names = [f"{options.dataset} {number}" for number in range(len(images))]
     else:
         images = pictures(options.pictures, classifier.net)
         names = [str(file) for file in options.pictures]
-    logits, cycles = _run_images(classifier, images)
-    classes = logits.argmax(axis=1).tolist()
-    results: list[dict[str, Any]] = [
-        {"image": name, "class": each, "logits": row.tolist(), "cycles": taken}
-        for name, each, row, taken in zip(names, classes, logits, cycles, strict=True)
-    ]
+    classes = CLASSES.get(options.dataset, ())
+    results: list[dict[str, Any]] = []
+    runs = []
+    told = not options.json
+    for name, run in zip(names, _run_images(classifier, images, told=told), strict=True):
+        logits, cycles = run
+        found = int(logits.argmax())
+        called = {"name": classes[found]} if classes else {}
+        result = {"image": name, "class": found, "logits": logits.tolist(), "cycles": cycles}
+        results.append(result | called)
+        runs.append(run)
+        if told:
+            print(
+                f"{name}: class {found}{''.join(f', {each}' for each in called.values())}",
+                flush=True,
+            )
     value: dict[str, Any] = {"images": results}
-    lines = [f"{each['image']}: class {each['class']}" for each in results]
+    lines = []
     if labels:
-        correct = sum(one == other for one, other in zip(classes, labels, strict=True))
-        value["correct"] = correct
-        lines.append(f"{correct} of {len(classes)} correct")
-    wrong = differences(classifier, images, logits, cycles) if options.check else []
+        pairs = zip(results, labels, strict=True)
+        value["correct"] = correct = sum(each["class"] == label for each, label in pairs)
+        lines.append(f"{correct} of {len(results)} correct")
+    wrong = differences(classifier, images, runs) if options.check else []
     if options.check:
         value["differences"] = wrong
         lines += wrong or ["all logits as the integer executor's, all cycles as in hw.timing"]
-    _print(options, value, lines)
+    if lines or options.json:
+        _print(options, value, lines)
     return int(bool(wrong))
 
 
 def _selftest(target: Target, options: argparse.Namespace) -> int:
     if target.info.design == DESIGN:
-        images = zoo_images()[0][: options.images]
-        classifier = Classifier(target, options.intnet)
-        wrong = differences(classifier, images, *_run_images(classifier, images))
+        cli.refuse(options, ["seed"], f"must come with the design shift, not {DESIGN}")
+        images = zoo_images()[0][: getattr(options, "images", IMAGES)]
+        classifier = _classifier(target, options)
+        wrong = differences(classifier, images, list(_run_images(classifier, images, told=False)))
         what = f"{len(images)} images: logits as the integer executor's, cycles as in hw.timing"
     else:
+        rule = f"must come with the design {DESIGN}, not {target.info.design}"
+        cli.refuse(options, ["images", "intnet"], rule)
         moving = len(Direction.moving())
         with _bar() as bar:
             task = bar.add_task("shift", total=moving)
             wrong = shift_host.selftest(
-                target, seed=options.seed, advance=lambda: bar.advance(task)
+                target, seed=getattr(options, "seed", SEED), advance=lambda: bar.advance(task)
             )
         what = f"{moving} directions: maps as the golden shift's, cycles as in hw.timing"
     value = {"design": target.info.design, "passed": not wrong, "differences": wrong}

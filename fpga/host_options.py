@@ -10,10 +10,18 @@ from hw import cli
 from hw.params import Direction
 from model import cifar
 
-__all__ = ["PROGRAM", "parser"]
+__all__ = ["DATA", "IMAGES", "PROGRAM", "SEED", "parser"]
 
 PROGRAM = "python -m fpga.host"
 BAUD = 1_000_000
+DATA, IMAGES, SEED = Path("data"), 4, 0
+"""What is taken unless told otherwise."""
+
+_JSON = "print the result as JSON"
+_COUNTERS = (
+    " `cycles` are those of the last run, `runs` those since the reset; `loaded` is the CRC-32 of "
+    "what `load` has written, 0 after any other command but `info` and `counters`."
+)
 
 
 def parser() -> cli.Parser:
@@ -24,19 +32,18 @@ def parser() -> cli.Parser:
         "--baud", type=cli.integer("baud", 300, 12_000_000), default=BAUD, metavar="BIT/S",
         help="rate of the line",
     )  # fmt: skip
-    command.add_argument("--json", action="store_true", help="print the result as JSON")
+    command.add_argument("--json", action="store_true", help=_JSON)
+    # Taken before the subcommand and after it.
+    common = _Subparser(prog=PROGRAM, description="", add_help=False)
+    common.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=_JSON)
     commands = command.add_subparsers(dest="command", required=True, parser_class=_Subparser)
-    commands.add_parser(
-        "info", description="Say what the device is.", help="Say what the device is."
-    )
-    commands.add_parser(
-        "counters", description="Read the device's registers.", help="Read the device's registers."
-    )
-    shift = commands.add_parser(
-        "shift",
-        description="Shift a map by one pixel (design shift).",
-        help="Shift a map by one pixel (design shift).",
-    )
+
+    def add(name: str, does: str, more: str = "") -> cli.Parser:
+        return commands.add_parser(name, description=does + more, help=does, parents=[common])
+
+    add("info", "Say what the device is.")
+    add("counters", "Read the device's registers.", _COUNTERS)
+    shift = add("shift", "Shift a map by one pixel (design shift).")
     shift.add_argument(
         "--direction", required=True, type=str.upper,
         choices=[direction.name for direction in Direction.moving()],
@@ -46,32 +53,21 @@ def parser() -> cli.Parser:
         "--map", type=Path, metavar="FILE", help="pixels: a line a row (default: random ones)"
     )
     _add_seed(shift)
-    load = commands.add_parser(
-        "load",
-        description="Load a network's weights, tables and parameters.",
-        help="Load a network's weights, tables and parameters.",
-    )
+    load = add("load", "Load a network's weights, tables and parameters.")
     _add_intnet(load)
-    classify = commands.add_parser(
-        "classify",
-        description="Classify pictures (design accelerator).",
-        help="Classify pictures (design accelerator).",
-    )
+    classify = add("classify", "Classify pictures (design accelerator).")
     classify.add_argument("pictures", type=Path, nargs="*", metavar="FILE", help="PNG, JPEG, WebP")
     _add_intnet(classify)
     classify.add_argument("--dataset", choices=tuple(cifar.CIFAR), help="test images of a data set")
     _add_images(classify)
     classify.add_argument(
-        "--data", type=Path, default=Path("data"), metavar="DIR", help="data sets"
-    )
+        "--data", type=Path, default=argparse.SUPPRESS, metavar="DIR",
+        help=f"folder of data sets (default: {DATA})",
+    )  # fmt: skip
     classify.add_argument(
         "--check", action="store_true", help="compare with the integer executor, and the cycles"
     )
-    selftest = commands.add_parser(
-        "selftest",
-        description="Compare the device with the integer reference.",
-        help="Compare the device with the integer reference.",
-    )
+    selftest = add("selftest", "Compare the device with the integer reference.")
     _add_intnet(selftest)
     _add_images(selftest)
     _add_seed(selftest)
@@ -87,20 +83,21 @@ class _Subparser(cli.Parser):
 
 def _add_seed(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--seed", type=cli.integer("seed", 0, 2**63 - 1), default=0, metavar="N",
-        help="of random maps",
+        "--seed", type=cli.integer("seed", 0, 2**63 - 1), default=argparse.SUPPRESS, metavar="N",
+        help=f"of random maps (default: {SEED})",
     )  # fmt: skip
 
 
 def _add_intnet(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--intnet", type=Path, metavar="DIR",
-        help="folder of the integer network (default: the one of the zoo that the device runs)",
+        "--intnet", metavar="NAME", default=argparse.SUPPRESS,
+        help="the integer network: of the zoo, or a folder (default: the one of the zoo that the "
+        "device runs)",
     )  # fmt: skip
 
 
 def _add_images(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--images", type=cli.integer("images", 1, 10_000), default=4, metavar="N",
-        help="how many test images",
+        "--images", type=cli.integer("images", 1, 10_000), default=argparse.SUPPRESS, metavar="N",
+        help=f"how many test images (default: {IMAGES})",
     )  # fmt: skip

@@ -11,9 +11,20 @@ import numpy.typing as npt
 
 from hw.params import ParameterError
 from model import cifar
+from model.cifar import DataError
 from model.intnet import IntNet
 
-__all__ = ["dataset", "pictures"]
+__all__ = ["CLASSES", "dataset", "pictures"]
+
+CLASSES = {
+    "cifar10": (
+        "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
+    )
+}  # fmt: skip
+"""Names of classes, in their order, by data set; source: its file ``batches.meta``."""
+
+MAX_BYTES = 1 << 26
+"""Of a picture's file."""
 
 _FORMATS = ("PNG", "JPEG", "WEBP")
 
@@ -51,5 +62,16 @@ def pictures(files: Sequence[Path], net: IntNet) -> npt.NDArray[np.uint8]:
             f"a network must take square RGB images, not {list(net.input_shape)}, for pictures"
         )
     with bombs_refused():
-        images = [fit(decode_rgb(file, file, formats=_FORMATS), width) for file in files]
+        images = [fit(decode_rgb(_read(file), file, formats=_FORMATS), width) for file in files]
     return np.stack(images)
+
+
+def _read(file: Path) -> bytes:
+    try:
+        with file.open("rb") as content:
+            data = content.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise DataError(f"{file} must be a readable file: {error.strerror}") from None
+    if len(data) > MAX_BYTES:
+        raise DataError(f"{file} must have at most {MAX_BYTES} bytes")
+    return data

@@ -89,7 +89,7 @@ def alone(folder: Path, lock: Lock) -> Iterator[None]:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             need = lock.unpacked + sum(package.size for package in lock.packages)
             raise ToolchainError(
-                f"the disk is full: {folder} needs {need / 1e6:.0f} MB in all"
+                f"the disk is full: {folder} needs {need / 1e6:.1f} MB in all"
             ) from None
         reason = error.strerror or error
         raise ToolchainError(f"{error.filename or folder} cannot be written: {reason}") from None

@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +110,7 @@ def slowness(timing: dict[str, Any], clock_hz: int, divide: int = 1) -> str | No
         if clock["achieved"] < megahertz:
             return (
                 f"the estimated frequency must be at least {megahertz:g} MHz, "
-                f"not {clock['achieved']:.1f}"
+                f"not {clock['achieved']:.1f}: another SEED may do"
             )
     return None
 
@@ -131,7 +132,7 @@ def figures(folder: Path, board: Board, divide: int, seconds: dict[str, float]) 
     divide : int
         The design's clock is that much slower than the board's.
     seconds : dict
-        By stage.
+        Of the last build, by stage.
     """
     modules = json.loads((folder / "netlist.json").read_text("utf-8"))["modules"]
     routed = json.loads((folder / "routed.json").read_text("utf-8"))["modules"]
@@ -153,8 +154,16 @@ def figures(folder: Path, board: Board, divide: int, seconds: dict[str, float]) 
     }
 
 
-def table(found: dict[str, Any]) -> str:
-    """Return the figures as lines of text."""
+def table(found: dict[str, Any], kept: Sequence[str] = ()) -> str:
+    """Return the figures as lines of text.
+
+    Parameters
+    ----------
+    found : dict
+        From `figures`.
+    kept : sequence of str
+        Stages that the last build took over from earlier ones.
+    """
     use, before, limits = found["placed"], found["synthesised"], found["limits"]
     blocks = use["ramb36"] + use["ramb18"] / 2
     rows = [
@@ -174,6 +183,7 @@ def table(found: dict[str, Any]) -> str:
     lines.append(
         f"{sum(took.values()):.1f} s: "
         + ", ".join(f"{name} {stage:.1f}" for name, stage in took.items())
+        + (f"; from before: {', '.join(kept)}" if kept else "")
     )
     if "bits_sha256" in found:
         lines.append(f"configuration bits, sha256: {found['bits_sha256']}")

@@ -13,7 +13,7 @@ from typing import Protocol, TypeVar
 
 from fpga import packet
 from fpga.packet import MAX_FRAME, Answer, PacketError
-from fpga.protocol import MAX_DATA, Operation, Status
+from fpga.protocol import INFO, MAX_DATA, Operation, Status
 
 __all__ = [
     "CutError",
@@ -61,7 +61,17 @@ class RefusedError(LinkError):
 
 
 class ForgottenError(LinkError):
-    """The device knows nothing of the requests before: it has been reset."""
+    """The device knows nothing of the requests before: it has been reset.
+
+    Parameters
+    ----------
+    expected : int
+        Sequence of the next request that it would take.
+    """
+
+    def __init__(self, expected: int) -> None:
+        super().__init__("the device must know the requests before this one")
+        self.expected = expected
 
 
 class Port(Protocol):
@@ -79,7 +89,7 @@ class Port(Protocol):
 
 
 class Session:
-    """Requests to one device. It begins with SYNC.
+    """Requests to one device. It begins with SYNC, unless it only looks on.
 
     Parameters
     ----------
@@ -91,6 +101,9 @@ class Session:
     sequence : int, optional
         Of the first request, 16 bits; random by default, so that no late answer to an earlier
         session has it.
+    look : bool
+        Go on from the session before, so that what SYNC clears can still be read. Only to read: a
+        request of that session, still on its way, could pass for one of this.
 
     Raises
     ------
@@ -105,6 +118,7 @@ class Session:
         attempts: int = ATTEMPTS,
         repeats: int = REPEATS,
         sequence: int | None = None,
+        look: bool = False,
     ) -> None:
         self._port = port
         self._attempts = attempts
@@ -114,7 +128,21 @@ class Session:
         self.requests = 0  # so far, each counted once
         self.retries = 0  # made again, as no answer came
         self.restarts = 0  # pieces of work begun again
-        self.sync()
+        if not (look and self._resume()):
+            self.sync()
+
+    def _resume(self) -> bool:
+        """Take up the sequence that the device expects; False if it has none, after a reset."""
+        own = self._sequence
+        for _ in range(2):
+            try:
+                self._ask(Operation.READ, packet.read_operands(INFO, 0, 1), 1, "to begin")
+            except ForgottenError as error:
+                self._sequence = (error.expected - 1) % (1 << 16)
+            else:
+                return True
+        self._sequence = own
+        return False
 
     def sync(self) -> None:
         """Tell the device where the sequence goes on.
@@ -192,7 +220,7 @@ class Session:
             if answer is None:
                 continue
             if answer.status is Status.SEQUENCE:
-                raise ForgottenError("the device must know the requests before this one")
+                raise ForgottenError(int.from_bytes(answer.data, "little"))
             if answer.status is not Status.OK:
                 raise RefusedError(answer.status, what)
             return answer.data

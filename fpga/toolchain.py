@@ -50,6 +50,8 @@ _SOURCES = {
 }
 """Packages."""
 _DATABASE = "usr/share/prjxray/database"
+_PATCHES = 1 << 18
+"""Bytes by which releases of patchelf may differ in what they add to the programs."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,6 +149,11 @@ def install(
         place = folder.resolve() / "prefix"
         with prefix.removed(folder / "unpacking") as fresh:
             prefix.build(lock, list(_TOOLS.values()), folder / "packages", fresh, place, tell)
+            found = _size(fresh)
+            if abs(found - lock.unpacked) > _PATCHES:
+                raise ToolchainError(
+                    f"`unpacked` of {lock_file.name} must be {found} bytes, not {lock.unpacked}"
+                )
             shutil.rmtree(place, ignore_errors=True)
             fresh.replace(place)
         tools = _in(place)
@@ -178,14 +185,19 @@ def relock(
     ):
         tools = list(_TOOLS.values())
         kept = prefix.build(wide, tools, folder / "packages", fresh, folder.resolve(), tell)
-        files = [file for file in fresh.rglob("*") if not file.is_symlink()]
         new = dataclasses.replace(
             wide,
             packages=tuple(package for package in wide.packages if kept[package.name]),
-            unpacked=sum(file.stat().st_size for file in files if file.is_file()),
+            unpacked=_size(fresh),
         )
         cli.replace(lock_file, lockfile.encode(new).encode())
     return new
+
+
+def _size(place: Path) -> int:
+    """Return the bytes of all files in a folder."""
+    files = [file for file in place.rglob("*") if not file.is_symlink()]
+    return sum(file.stat().st_size for file in files if file.is_file())
 
 
 def _said_version(tool: Path) -> str:
@@ -240,8 +252,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ParameterError as error:
         cli.bad_input(PROGRAM, error)
     except ToolchainError as error:
-        sys.stderr.write(f"{PROGRAM}: {' '.join(str(error).split())}\n")
-        return 1
+        return cli.failed(PROGRAM, error)
     if options.json:
         print(json.dumps(report, indent=2))
     else:

@@ -56,6 +56,7 @@ def synthesis(
     srl: bool = False,
     flatten: bool = True,
     pads: bool = False,
+    begun: bool = False,
 ) -> list[str]:
     """Return the commands that map the design read so far to Artix-7 cells.
 
@@ -71,10 +72,12 @@ def synthesis(
         Otherwise modules stay, and each is mapped by itself.
     pads : bool
         Put an I/O buffer at each port and a clock buffer at each clock that have none.
+    begun : bool
+        The library of cells has been read, as by `fpga.library.commands`.
     """
     # Neither DSP nor LUT RAM: the open flow behind Yosys gets them wrong without a word.
     flags = "-arch xc7 -abc9 -nodsp -nolutram" + " -noiopad -noclkbuf" * (not pads)
-    flags += " -flatten" * flatten + " -nosrl" * (not srl)
+    flags += " -flatten" * flatten + " -nosrl" * (not srl) + " -run prepare:" * begun
     return [
         *([f"scratchpad -set abc9.D {delay_ps}"] if delay_ps else []),
         f"synth_xilinx {flags} -top {top}",

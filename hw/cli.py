@@ -11,7 +11,7 @@ import argparse
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import NoReturn
 
@@ -22,7 +22,9 @@ __all__ = [
     "Parser",
     "bad_input",
     "check_folder",
+    "failed",
     "integer",
+    "refuse",
     "replace",
     "run",
     "write_files",
@@ -42,6 +44,25 @@ def bad_input(program: str, message: object) -> NoReturn:
     raise SystemExit(2)
 
 
+def failed(program: str, message: object) -> int:
+    """Tell in one line on stderr why a check or a build failed; return exit code 1."""
+    sys.stderr.write(f"{program}: error: {' '.join(str(message).split())}\n")
+    return 1
+
+
+def refuse(options: argparse.Namespace, names: Iterable[str], rule: str) -> None:
+    """Refuse options that do not apply: those given of some whose default is argparse.SUPPRESS.
+
+    Raises
+    ------
+    ParameterError
+        The first one's name, then the rule, such as ``must come with --design shift``.
+    """
+    for name in names:
+        if name in options:
+            raise ParameterError(f"--{name} {rule}")
+
+
 def run(main: Callable[[], int | None]) -> NoReturn:
     """End the program with what ``main`` returns, and without a traceback for what may happen.
 
@@ -59,7 +80,10 @@ def run(main: Callable[[], int | None]) -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
         if not isinstance(error, BrokenPipeError):
-            sys.stderr.write(f"error: {error}\n")
+            # Of `python -m program`; code given with -c has no name.
+            spec = sys.modules["__main__"].__spec__
+            program = f"python -m {spec.name.removesuffix('.__main__')}: " if spec else ""
+            sys.stderr.write(f"{program}error: {error}\n")
             code = 1
     raise SystemExit(code)
 

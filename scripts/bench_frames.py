@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Time and memory to turn FASM into frames, for the part of each board.
 
-``python -m scripts.bench_frames --database DIR`` runs ``python -m fpga.frames`` on a design that
+``python -m scripts.bench_frames`` runs ``python -m fpga.frames`` on a design that
 uses every LUT and every block RAM of the part, with random contents, and twenty connections in each
 switch box: more than a router ever fills. ``--fasm PART=FILE`` takes a real design instead. If
 Project X-Ray's own ``fasm2frames`` is on the path, it runs in turn with ours.
@@ -25,7 +25,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-from fpga.database import Database
+from fpga.database import Database, add_option, chosen
 from fpga.segbits import DatabaseError
 from hw import cli
 
@@ -145,10 +145,7 @@ def design(text: str) -> tuple[str, Path]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     parser = cli.Parser(PROGRAM, "Time and memory of the frame assembler.")
-    parser.add_argument(
-        "--database", required=True, metavar="DIR", type=Path,
-        help="Project X-Ray's database of the family, such as /usr/share/prjxray/database/artix7",
-    )  # fmt: skip
+    add_option(parser)
     parser.add_argument(
         "--fasm", action="append", type=design, metavar="PART=FILE", default=None,
         help="a design; without one, a full part for each board",
@@ -160,6 +157,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     options = parser.parse_args(arguments)
     results = {}
+    try:
+        database = chosen(options)
+    except DatabaseError as error:
+        cli.bad_input(PROGRAM, error)
     # Another process: this one's own memory would count as that of those it starts.
     context = multiprocessing.get_context("spawn")
     with tempfile.TemporaryDirectory() as scratch:
@@ -167,7 +168,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file = Path(scratch, "design.fasm")
             if given is None:
                 with ProcessPoolExecutor(1, mp_context=context) as pool:
-                    writing = pool.submit(write_full_design, options.database, part, file)
+                    writing = pool.submit(write_full_design, database, part, file)
                     try:
                         writing.result()
                     except DatabaseError as error:
@@ -175,7 +176,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             else:
                 shutil.copyfile(given, file)
             try:
-                results[part] = bench(options.database, part, file, options.runs)
+                results[part] = bench(database, part, file, options.runs)
             except subprocess.CalledProcessError as error:
                 cli.bad_input(PROGRAM, error.stderr)
     if options.json:

@@ -11,12 +11,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from fpga.designs import network
+from fpga.networks import network
 from hw import cli, timing
 from hw.image import build
 from model import intnet
@@ -54,7 +55,10 @@ def measure(board: str, design: str, net: str | None = None) -> dict[str, Any]:
     """
     chosen = ["--board", board, "--design", design, *(["--net", net] if net else [])]
     command = [sys.executable, "-m", "fpga.flow", "build", *chosen, "--json"]
-    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
+    # In a new folder: the seconds are to be those of all stages.
+    with tempfile.TemporaryDirectory() as folder:
+        command += ["--out", folder]
+        done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
         raise BuildError(f"{' '.join(chosen)} must become a bitstream")
     found: dict[str, Any] = json.loads(done.stdout)

@@ -109,7 +109,7 @@ class Archive:
         packages = [each for name, each in sorted(self.packages.items()) if name not in without]
         return Lock(
             suite="forky", roots=("nextpnr", "prjxray"), keep=KEEP,
-            unpacked=3_000_000, packages=tuple(packages),
+            unpacked=100_000, packages=tuple(packages),
         )  # fmt: skip
 
     def release(self, **fields):

@@ -227,7 +227,12 @@ def test_an_accelerators_netlist_is_as_the_golden_executor():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--design", "accelerator", "--routed"], "--routed must come with the design shift"),
+        (["--design", "accelerator", "--routed"], "--routed must come with --design shift, not"),
+        (
+            ["--design", "accelerator", "--board", "arty_a7_35t"],
+            "--board must come with --design shift, not accelerator",
+        ),
+        (["--net", "psp_64_4"], "--net must come with --design accelerator, not shift"),
         (["--design", "accelerator", "--net", "nowhere"], "nowhere"),
         (["--board", "ac701"], "invalid choice"),
     ],
@@ -248,4 +253,4 @@ def test_a_missing_tool_is_one_line(monkeypatch, capsys):
 
     monkeypatch.setattr(gates, "find", missing)
     assert gates.main(["--routed"]) == 1
-    assert capsys.readouterr().err == "python -m cosim.gates: there is no nextpnr\n"
+    assert capsys.readouterr().err == "python -m cosim.gates: error: there is no nextpnr\n"

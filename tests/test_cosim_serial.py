@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from cosim import serial, serial_faults, simulators
+from cosim import device, serial, serial_faults, simulators
 from cosim.faulty_port import KINDS, FaultyPort
 from cosim.serial import BITS, CLOCKS_PER_BIT, Line, SimulatedPort, levels
 from fpga import packet, shift_host
@@ -161,3 +161,20 @@ def test_the_command(library, monkeypatch, capsys):
         serial_faults.main(["--faults", "0"])
     wanted = "argument --faults: faults must be an integer from 1 to 1000000000, not 0"
     assert wanted in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--net", "psp_64_4"], "--net must come with --design accelerator, not shift"),
+        *(
+            (["--design", "accelerator", f"--{name}", "4"],
+             f"--{name} must come with --design shift, not accelerator")
+            for name in ("height", "width", "bits")
+        ),
+    ],
+)  # fmt: skip
+def test_options_of_another_design_are_refused(arguments, told, capsys):
+    with pytest.raises(SystemExit, match="^2$"):
+        device.main(arguments)
+    assert capsys.readouterr().err == f"python -m cosim.device: error: {told}\n"

@@ -3,6 +3,7 @@
 
 import json
 import re
+import zlib
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from fake_device import FakeDevice, info
 from intnets import images, random_net
 from PIL import Image
 
+import fpga.pictures
 from cosim import fast, simulators
 from fpga import host
 from fpga.accelerator_host import Classifier, differences
@@ -119,10 +121,11 @@ def test_a_network_is_loaded_and_classifies(case):
     assert sum(sizes) == sum(map(len, streams.values()))
     assert ("affines" in streams) == (net is NETS["sp"])
     pixels = images(net, 3)
-    found, cycles = zip(*map(classifier.classify, pixels), strict=True)
+    runs = [classifier.classify(each) for each in pixels]
+    found, cycles = zip(*runs, strict=True)
     assert np.array_equal(np.stack(found), executor.run(net, pixels))
     assert set(cycles) == {timing.accelerator_cycles(classifier.params)}
-    assert differences(classifier, pixels, np.stack(found), list(cycles)) == []
+    assert differences(classifier, pixels, runs) == []
 
 
 def test_differences_are_told(case):
@@ -132,7 +135,8 @@ def test_differences_are_told(case):
     wanted, cycles = executor.run(net, pixels), timing.accelerator_cycles(classifier.params)
     wrong = wanted.copy()
     wrong[1, 0] += 1
-    assert differences(classifier, pixels, wrong, [cycles + 1, cycles]) == [
+    runs = list(zip(wrong, [cycles + 1, cycles], strict=True))
+    assert differences(classifier, pixels, runs) == [
         f"image 0: cycles must be {cycles} as in hw.timing, not {cycles + 1}",
         (
             f"image 1: logits must be {wanted[1].tolist()} as in the integer executor, "
@@ -245,3 +249,83 @@ def test_the_commands(libraries, tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit, match="^2$"):
         host.main(["--port", "board", "classify", "--intnet", str(tmp_path / "net"), __file__])
     assert "must be a whole PNG or JPEG or WEBP picture" in capsys.readouterr().err
+
+
+@pytest.fixture
+def board(libraries, tmp_path, monkeypatch):
+    """The small network on a device that can be opened as a port; its folder, and its pictures."""
+    net = NETS["residual"]
+    intnet.write(tmp_path / "net", net)
+    device = Device(net, libraries["residual"])
+    monkeypatch.setattr(host.serial, "Serial", lambda *_, **__: device)
+    assert host.main(["--port", "board", "load", "--intnet", str(tmp_path / "net")]) == 0
+    files = [tmp_path / f"{number}.png" for number in range(2)]
+    for file, each in zip(files, images(net, 2), strict=True):
+        Image.fromarray(each.transpose(1, 2, 0)).save(file)
+    return device, tmp_path / "net", files
+
+
+def test_each_image_is_told_as_it_comes(board, capsys):
+    device, folder, files = board
+    start, before = device.start, []
+    capsys.readouterr()
+
+    def watched(argument):
+        before.append(capsys.readouterr().out)
+        return start(argument)
+
+    device._run = watched
+    chosen = ["--port", "board", "classify", "--intnet", str(folder), *map(str, files)]
+    assert host.main(chosen) == 0
+    before.append(capsys.readouterr().out)
+    wanted = executor.run(NETS["residual"], images(NETS["residual"], 2)).argmax(1)
+    lines = [f"{file}: class {each}\n" for file, each in zip(files, wanted, strict=True)]
+    assert before == ["", *lines]
+
+
+def test_classes_of_cifar10_have_names(board, monkeypatch, capsys):
+    _, folder, _ = board
+    pixels = images(NETS["residual"], 2)
+    monkeypatch.setattr(host, "dataset", lambda name, data, count: (pixels, [1, 2]))
+    chosen = ["--port", "board", "classify", "--intnet", str(folder), "--dataset"]
+    capsys.readouterr()
+    assert host.main([*chosen, "cifar10", "--json"]) == 0
+    for each in json.loads(capsys.readouterr().out)["images"]:
+        assert each["name"] == ("airplane", "automobile", "bird")[each["class"]]
+    assert host.main([*chosen, "cifar10"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"cifar10 0: class \d, (airplane|automobile|bird)", lines[0])
+    assert host.main([*chosen, "cifar100"]) == 0
+    assert re.fullmatch(r"cifar100 0: class \d", capsys.readouterr().out.splitlines()[0])
+
+
+def test_counters_tell_what_was_loaded_and_leave_it(board, capsys):
+    device, folder, files = board
+    crc = zlib.crc32(device.loaded)
+    for _ in range(2):
+        capsys.readouterr()
+        assert host.main(["--port", "board", "counters"]) == 0
+        assert f"loaded: {crc:08x}" in capsys.readouterr().out.splitlines()
+    assert host.main(["--port", "board", "classify", "--intnet", str(folder), str(files[0])]) == 0
+    capsys.readouterr()
+    assert host.main(["--port", "board", "counters", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["loaded"] == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (None, "{file} must be a readable file: No such file or directory"),
+        (b"x" * 2000, "{file} must have at most 1999 bytes"),
+    ],
+)
+def test_a_picture_that_cannot_be_read_is_named_once(board, tmp_path, content, told, monkeypatch,
+                                                     capsys):  # fmt: skip
+    _, folder, _ = board
+    file = tmp_path / "cat.png"
+    if content:
+        file.write_bytes(content)
+    monkeypatch.setattr(fpga.pictures, "MAX_BYTES", 1999)
+    with pytest.raises(SystemExit, match="^2$"):
+        host.main(["--port", "board", "classify", "--intnet", str(folder), str(file)])
+    assert capsys.readouterr().err == f"{host.PROGRAM}: error: {told.format(file=file)}\n"

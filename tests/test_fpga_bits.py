@@ -150,6 +150,7 @@ def test_command(database, tmp_path, capsys):
     assert capsys.readouterr().out == (f"different: {ROW} must be 'h5, but the bitstream has 'h7\n")
     for content, message in (
         (b"bit\n", f"{file}: line 1: must be bit_FRAME_WORD_BIT, not 'bit'"),
+        (GOOD.encode(), f"{file}: line 1: must end in a newline: the file is cut off"),
         (None, f"{file}: No such file or directory"),
     ):
         file.unlink()

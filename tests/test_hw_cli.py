@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """How a command ends: never with a traceback."""
 
+import argparse
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from hw import cli
+from hw.params import ParameterError
 
 ROOT = Path(__file__).parent.parent
 
@@ -38,6 +41,26 @@ def test_ends(body, code, told):
 def test_a_full_disk_is_one_line():
     with open("/dev/full", "w") as full:
         assert ended("print('done')", full) == (1, "error: [Errno 28] No space left on device\n")
+
+
+def test_a_program_that_the_system_refuses_something_names_itself(tmp_path):
+    program = "from hw import cli\ncli.run(lambda: open('/none/x'))\n"
+    (tmp_path / "tool.py").write_text(program)
+    done = subprocess.run(
+        [sys.executable, "-m", "tool"], cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True,
+    )  # fmt: skip
+    told = "python -m tool: error: [Errno 2] No such file or directory: '/none/x'\n"
+    assert (done.returncode, done.stderr) == (1, told)
+
+
+def test_a_failure_and_an_option_that_does_not_apply_are_one_line(capsys):
+    assert cli.failed("p", "one\n  line") == 1
+    assert capsys.readouterr().err == "p: error: one line\n"
+    options = argparse.Namespace(given=None)
+    cli.refuse(options, ["other"], "must not come")
+    with pytest.raises(ParameterError, match="^--given must not come$"):
+        cli.refuse(options, ["other", "given"], "must not come")
 
 
 def test_a_reader_that_has_seen_enough_is_no_error():

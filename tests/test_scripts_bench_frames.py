@@ -43,7 +43,7 @@ def test_an_assembler_that_fails_is_one_line(tmp_path, capsys):
     assert end.value.code == 2
     error = capsys.readouterr().err
     assert len(error.splitlines()) == 1
-    assert "features must be known to the database, not these 1: A.B" in error
+    assert "features must be known to the database, not this one: A.B" in error
     with pytest.raises(SystemExit):
         bench_frames.main(["--database", str(folder), "--fasm", "x"])
     assert "must be PART=FILE, not 'x'" in capsys.readouterr().err
