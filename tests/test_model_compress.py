@@ -109,7 +109,7 @@ def test_a_penalty_that_diverges_leaves_the_last_state(trained, tmp_path, capsys
         assert compress.main([*line, "--resume"]) == 1
     assert capsys.readouterr().err.splitlines()[-1] == (
         "python -m model.compress: error: the loss of epoch 2 must be a number, not nan; "
-        "penalty 0.001 and bit_penalty 0 may be too large"
+        "penalty 0.01 and bit_penalty 0 may be too large"
     )
     assert (tmp_path / train.LAST).read_bytes() == kept
     assert not (tmp_path / train.FINAL).exists()
