@@ -40,6 +40,10 @@ NETWORKS = [
 ]
 
 
+def named(value):
+    return value.__name__ if callable(value) else str(value)
+
+
 def network(form, options, count):
     net = random_net(form, 7, **{"side": 8, "array_rows": 16} | options)
     return masked(net, small_image(net, "fused").params.tile.outputs, count)
@@ -61,7 +65,7 @@ def compare(net, image, model):
     check_in_one_go(net, image, model, images(net, 3)[2])
 
 
-@pytest.mark.parametrize(("form", "mode", "options", "count"), NETWORKS, ids=str)
+@pytest.mark.parametrize(("form", "mode", "options", "count"), NETWORKS, ids=named)
 def test_rtl_equals_the_golden_executor(form, mode, options, count):
     net = network(form, options, count)
     image = small_image(net, mode)

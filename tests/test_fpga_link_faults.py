@@ -7,6 +7,7 @@ from importlib.abc import SourceLoader
 
 import pytest
 import test_fpga_link as tests
+import test_fpga_link_damage as damage
 
 import fpga.cobs
 import fpga.crc
@@ -18,15 +19,15 @@ import fpga.registers
 # What is replaced, where it is used, the fault, the test that must fail.
 FAULTS = [
     (fpga.crc.SerialCrc, fpga.link_receive, ("(rest == _RESIDUE)", "(1)"),
-     tests.test_a_frame_with_one_wrong_bit_is_dropped),
+     damage.test_a_frame_with_one_wrong_bit_is_dropped),
     (fpga.cobs.CobsDecoder, fpga.link_receive, ("spoilt.eq(1)", "spoilt.eq(0)"),
-     tests.test_a_wrong_stop_bit_spoils_the_frame),
+     damage.test_a_wrong_stop_bit_spoils_the_frame),
     (fpga.link_receive.RequestReceiver, fpga.link, ("_SHORTEST = 3", "_SHORTEST = 0"),
-     tests.test_short_packets_are_dropped),
+     damage.test_short_packets_are_dropped),
     (fpga.link_receive.RequestReceiver, fpga.link, ("too_long.eq(1)", "too_long.eq(0)"),
-     lambda: tests.test_long_packets_are_dropped(257)),
+     lambda: damage.test_long_packets_are_dropped(257)),
     (fpga.link_receive.RequestReceiver, fpga.link, ("late.eq(1)", "late.eq(0)"),
-     tests.test_a_frame_that_comes_too_early_is_dropped_whole),
+     damage.test_a_frame_that_comes_too_early_is_dropped_whole),
     (fpga.link.Link, fpga.device, ("& new))", "))"), tests.test_repeated_requests_do_nothing_twice),
     (fpga.link.Link, fpga.device, ("& new):", "):"), tests.test_repeated_requests_do_nothing_twice),
     (fpga.link.Link, fpga.device, ("is_run & new)", "is_run)"),
