@@ -199,21 +199,29 @@ def _unwritable(folder: Path, error: OSError) -> OutputError:
 def replace(file: Path, content: bytes) -> None:
     """Write a file beside its place, then rename: a reader sees the old one or the new.
 
+    A link stays one, and what it leads to is replaced. What is no file, such as a pipe or a
+    terminal, is written to, and so is all in ``/dev`` and ``/proc``.
+
     Raises
     ------
     OSError
         With the name of the file.
     """
+    real = Path(os.path.realpath(file))
+    special = file.exists() and not file.is_file() and not file.is_dir()
+    if special or {"dev", "proc"} & set(file.absolute().parts[1:2] + real.parts[1:2]):
+        file.write_bytes(content)
+        return
     try:
         with tempfile.NamedTemporaryFile(
-            dir=file.parent, prefix=f".{file.name}-", delete=False
+            dir=real.parent, prefix=f".{real.name}-", delete=False
         ) as new:
             try:
                 new.write(content)
                 new.flush()
                 os.fsync(new.fileno())
                 os.chmod(new.name, 0o644)
-                os.replace(new.name, file)
+                os.replace(new.name, real)
             except BaseException:
                 # Missing if an interrupt came just after the renaming.
                 Path(new.name).unlink(missing_ok=True)

@@ -47,6 +47,7 @@ PROGRAM = "python -m model.compress"
 REPORT = "report.json"
 METHODS = ("aligned", "twofold", "joint")
 GRANULARITIES = ("row", "weight")
+EPOCHS = 6
 DEFAULTS: dict[str, Any] = {"rate": 0.004, "matrix_rate": 0.008, "distil": 0.9, "freeze": 0.7}
 """Where the recipe differs from `model.qat`'s: what is pruned has to be learnt anew."""
 FLOATS: dict[str, Any] = {"rate": 0.005, "matrix_rate": 0.01}
@@ -225,7 +226,8 @@ def options_parser() -> cli.Parser:
             help=f"{name} of a crossbar, cells",
         )  # fmt: skip
     fields = [field for field in dataclasses.fields(Recipe) if field.name not in (*TAKEN, "start")]
-    add_fields(parser, fields)
+    told = {"epochs": EPOCHS, **DEFAULTS, "quantize": "the checkpoint's, else int8"}
+    add_fields(parser, fields, told)
     return parser
 
 
@@ -240,7 +242,7 @@ def recipe_from(file: Path, options: dict[str, Any]) -> tuple[Recipe, bool]:
     else:
         own = ("quantize", "adc_bits", "stream_bits")
         defaults = {**DEFAULTS, **{name: getattr(trained, name) for name in own}}
-    recipe = Recipe(**{"epochs": 6, **defaults, **options, **taken})
+    recipe = Recipe(**{"epochs": EPOCHS, **defaults, **options, **taken})
     return recipe, not trained.model.startswith(("psp_", "sp_"))
 
 

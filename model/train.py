@@ -20,7 +20,7 @@ import dataclasses
 import json
 import math
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -227,24 +227,33 @@ def options_parser() -> cli.Parser:
     return parser
 
 
-def add_fields(parser: cli.Parser, fields: Iterable[dataclasses.Field[Any]]) -> None:
-    """Add an option for each of a recipe's fields, there if it is given."""
+def add_fields(
+    parser: cli.Parser,
+    fields: Iterable[dataclasses.Field[Any]],
+    defaults: Mapping[str, Any] | None = None,
+) -> None:
+    """Add an option for each of a recipe's fields, there if it is given.
+
+    ``defaults`` are those of another command, to be told in place of a training's.
+    """
     group = parser.add_argument_group("recipe")
     for field in fields:
         kind = type(field.default)
         group.add_argument(
             f"--{field.name.replace('_', '-')}", type=kind, default=argparse.SUPPRESS,
-            choices=field.metadata.get("choices"), help=_help(field),
+            choices=field.metadata.get("choices"), help=_help(field, defaults or {}),
             metavar=None if "choices" in field.metadata else kind.__name__.upper(),
         )  # fmt: skip
 
 
-def _help(field: dataclasses.Field[Any]) -> str:
+def _help(field: dataclasses.Field[Any], own: Mapping[str, Any]) -> str:
     """Return what an option is for, its range, and its default."""
     text = str(field.metadata["help"])
     if "range" in field.metadata:
         low, high = field.metadata["range"]
         text += f"; {low:g} to {high:g}"
+    if field.name in own:
+        return f"{text} (default: {own[field.name]})"
     others = [
         f"{defaults[field.name]} for {integers}"
         for integers, defaults in qat.DEFAULTS.items()

@@ -5,6 +5,7 @@ import argparse
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -86,3 +87,27 @@ def test_help_shows_defaults_where_there_are_any():
     text = parser.format_help()
     assert "first (default: 3)" in text
     assert "default: None" not in text
+
+
+def test_a_link_stays_one_and_leads_to_the_new_content(tmp_path):
+    (tmp_path / "real").write_bytes(b"old")
+    (tmp_path / "link").symlink_to("real")
+    cli.replace(tmp_path / "link", b"new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real").read_bytes() == b"new"
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_pipe_is_written_to(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor() as pool:
+        found = pool.submit(pipe.read_bytes)
+        cli.replace(pipe, b"content")
+        assert found.result(timeout=10) == b"content"
+    assert pipe.is_fifo()
+
+
+def test_a_device_stays_one():
+    cli.replace(Path("/dev/null"), b"content")
+    assert Path("/dev/null").is_char_device()

@@ -91,7 +91,7 @@ def test_area_of_wires():
     # 9 tiles of 64·128 = 8192 lines, which with the encoders of 512 ADCs take 4 mm²: tiles have
     # sides of 2 mm. The tree lies over 4×4 leaves, three levels a side, on 3×3 tiles: 1.5·3·3 sides
     # long.
-    chip = dataclasses.replace(made()[0], tiles=9)
+    chip = dataclasses.replace(made()[0], tiles=9, arrays=9 * 64)
     line = (4e-6 - 512 * 16 * 37 * GATE_INPUT_AREA) / 8192
     found = components.areas(
         chip,
@@ -268,3 +268,13 @@ def test_exact_counting_gives_a_copy_whole_vectors():
     # 3×3 = 9 vectors on 4 copies: three after the other, not 2.25.
     assert made(conv(128, 128, side=3), config=config)[1].steps.tolist() == [3]
     assert made(conv(128, 128, side=3))[1].steps.tolist() == [2.25]
+
+
+def test_without_tiles_area_is_that_of_the_arrays_that_are_placed():
+    config = point(mapping="array", shift="fused")
+    chip, _ = made(conv(128, 128), conv(128, 64), config=config)
+    wanted = map_network(network(conv(128, 128), conv(128, 64)), config).owned_cells // 64**2
+    assert chip.arrays == wanted > 16
+    assert chip.tiles == -(-wanted // 16)
+    found = components.areas(chip, constants(cell_area=1.0))
+    assert found["cells"] == pytest.approx(wanted * 64 * 64)

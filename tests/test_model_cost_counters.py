@@ -57,7 +57,7 @@ def in_rtl(net, image, images):
     counted = {}
     with fast.Model(library, image) as model:
         run.rtl(net, image, model, counted=counted).trace(images)
-    return report.counters(report.Result(net, image.params, len(images), 0, 1.0, counted))
+    return report.counters(report.Result(net, image.params, len(images), 0, {}, 1.0, counted))
 
 
 @pytest.mark.skipif(simulators.missing("verilator") is not None, reason="no Verilator")

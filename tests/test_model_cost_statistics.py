@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as arrays
 from hw.lfsr_params import LfsrMask, page_seed
 from hw.params import ParameterError
 from model import executor, golden, intnet
-from model.cost.statistics import Statistics, measure
+from model.cost.statistics import Activity, Statistics, measure
 from model.images import zoo_images
 from model.intnet import Crossbar
 from model.random_intnet import random_net
@@ -157,13 +157,14 @@ def gated(activity=None):
 
 @pytest.mark.parametrize("measured", [False, True])
 def test_gated_rows_take_nothing_and_absent_pages_are_not_counted(measured):
-    activity = np.random.default_rng(1).random((8, 128)) if measured else None
+    driven_rows = np.random.default_rng(1).integers(0, 100, (8, 128))
+    activity = Activity(driven=driven_rows, reads=100 * 8 * 128, images=1) if measured else None
     found, kept = gated(activity)
     driven, everything = 0.0, 0.0
     for row, output in np.ndindex(*found.weights.shape):
         digits = [int(found.weights[row, output]) >> low & 3 for low in (0, 2, 4, 6)]
         energy = sum(CELL_ENERGY[digit] for digit in digits)
-        energy *= activity[:, row].mean() if measured else 1
+        energy *= int(driven_rows[:, row].sum()) if measured else 1
         driven += energy * kept[row, output]
         everything += energy * (row < 64 or 16 <= output < 32)
     options = {"array_rows": 64, "array_columns": 64}

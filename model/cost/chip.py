@@ -53,7 +53,7 @@ class Chip:
     ----------
     config : Config
     node : Node
-    tiles : int
+    tiles, arrays : int
     tile_side, pe_side : int
         Cells.
     act_bits, weight_cells : int
@@ -65,6 +65,7 @@ class Chip:
     config: Config
     node: Node
     tiles: int
+    arrays: int
     tile_side: int
     pe_side: int
     act_bits: int
@@ -80,11 +81,6 @@ class Chip:
     def pe_columns(self) -> int:
         """Arrays of a PE, beside each other."""
         return max(1, self.pe_side // self.config.array_columns)
-
-    @property
-    def arrays(self) -> int:
-        """Arrays of the chip."""
-        return self.tiles * _PES**2 * self.pe_rows * self.pe_columns
 
     @property
     def array_adcs(self) -> int:
@@ -188,17 +184,22 @@ class Layers:
 def chip_and_layers(mapping: ChipMapping, config: Config, node: Node) -> tuple[Chip, Layers]:
     """Return what `model.cost.components` needs of a mapped network.
 
-    A mapping without tiles is given the smallest of the reference's, 4×4 arrays, which layers do
-    not share.
+    A mapping without tiles is given the smallest of the reference's, for 4×4 arrays, which layers
+    share: as many as hold the arrays that are placed, and no array more than those.
     """
     side = mapping.tile_side or 4 * max(config.array_rows, config.array_columns)
     layers = _layers(mapping, config, side)
+    tiles = math.ceil(layers.tiles.sum())
+    pe_side = side // _PES
+    whole = max(1, pe_side // config.array_rows) * max(1, pe_side // config.array_columns)
+    placed = mapping.owned_cells // (config.array_rows * config.array_columns)
     chip = Chip(
         config=config,
         node=node,
-        tiles=int(layers.tiles.sum()),
+        tiles=tiles,
+        arrays=tiles * _PES**2 * whole if mapping.tile_side else placed,
         tile_side=side,
-        pe_side=side // _PES,
+        pe_side=pe_side,
         act_bits=int(layers.act_bits.max()),
         weight_cells=int(layers.weight_cells.max()),
         map_bits=_largest_map(mapping.layers),
@@ -215,7 +216,7 @@ def _layers(mapping: ChipMapping, config: Config, side: int) -> Layers:
     tiles, row_tiles, column_tiles = map(column, ("tiles", "row_tiles", "column_tiles"))
     if not mapping.tile_side:
         row_tiles, column_tiles = np.ceil(rows / side), np.ceil(columns / side)
-        tiles = np.ceil(column("owned_cells") / side**2)
+        tiles = column("owned_cells") / side**2
     return Layers(
         positions=positions,
         # The reference divides a vector's time among copies as well, which is counting only.
