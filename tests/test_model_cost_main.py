@@ -82,7 +82,9 @@ def test_totals_are_short_and_name_the_files(capsys, tmp_path):
 
 
 def test_the_demo_ends_with_a_report_of_the_network_that_it_ran():
-    done = subprocess.run(["make", "-n", "demo"], capture_output=True, text=True, check=True)
+    # Called by make itself, the inner one would tell its folder.
+    command = ["make", "--no-print-directory", "-n", "demo"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     *_, simulation, report = (line.split() for line in done.stdout.splitlines())
     assert simulation[1:5] == ["-m", "cosim.run", "--intnet", INT8]
     assert report[1:4] == ["-m", "model.cost", INT8]
