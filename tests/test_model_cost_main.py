@@ -215,6 +215,28 @@ def test_keys_are_set_for_all_networks(capsys):
         assert chip["shift"]["cycles"] == 0
 
 
+def test_settings_that_move_nothing_are_told(capsys):
+    keys = ("ron_ohm=5e3", "pulse_s=1e-8", "shift_clock_hz=1e8", "adc_levels=128")
+    settings = [part for key in keys for part in ("--set", key)]
+    found = as_json(capsys, "psp_64_4", "--config", "shiftbar", *settings)
+    assert found["warnings"] == [
+        "ron_ohm does not move the energy of a read: cell_energy_j states it",
+        "adc_levels does not move the energy of a conversion: adc_energy_j states it",
+        "shift_clock_hz does not move any total: a fused shift takes nothing",
+        "pulse_s does not move any figure: no term has it",
+    ]
+    gated = "no row is gated: which ones masks would gate follows from weights"
+    assert gated in found["chips"][0]["assumptions"]
+    # What it says is so.
+    plain = as_json(capsys, "psp_64_4", "--config", "shiftbar")["chips"][0]
+    (chip,) = as_json(capsys, "psp_64_4", "--config", "shiftbar", *settings[:6])["chips"]
+    assert {k: v for k, v in chip.items() if k not in ("config", "shift_modes")} == {
+        k: v for k, v in plain.items() if k not in ("config", "shift_modes")
+    }
+    acting = ("--set", "ron_ohm=5e3", "--set", "adc_levels=128", "--set", "shift_clock_hz=1e8")
+    assert as_json(capsys, "psp_64_4", *acting)["warnings"] == []
+
+
 def test_an_optional_key_and_a_list_are_set():
     chosen = override(config(), ["cell_energy_j=0,1e-15,2e-15,3e-15", "adc_energy_j=1e-12"])
     assert chosen.cell_energy_j == (0, 1e-15, 2e-15, 3e-15)

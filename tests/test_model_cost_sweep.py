@@ -15,11 +15,11 @@ import pytest
 from hw.params import ParameterError
 from model.cost import sweep as command
 from model.cost.accuracy import integers, measured
-from model.cost.config_file import load
+from model.cost.config_file import NAMES, load
 from model.cost.front import Design, csv_text, designs, draw, front, markdown
 from model.cost.journal import Journal
 from model.cost.networks import named
-from model.cost.space import Cost, Point, choose, configured, cost, grid
+from model.cost.space import AXES, Cost, Point, axes, choose, configured, cost, grid, varied
 from model.cost.sweep import JOURNAL, main, sweep
 
 BASE = load("date2024_22nm")
@@ -136,6 +136,48 @@ def test_what_no_design_can_have_is_told(changed, config, message):
     with pytest.raises(ParameterError) as error:
         grid(VALUES | changed, load(config))
     assert str(error.value) == message
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_published_design_is_swept_by_name_alone(name, tmp_path, capsys):
+    assert main(["--config", name, "--points", "3", "--out", str(tmp_path)]) == 0
+    assert "| psp_" in capsys.readouterr().out
+    base = load(name)
+    values = axes({}, base)
+    own = (base.array_rows, base.cell_bits, base.adc_levels.bit_length() - 1,
+           base.columns_per_adc, base.shift)  # fmt: skip
+    assert Point(64, 4, *own) in grid({"width": [64], "depth": [4]}, base)
+    assert all(set(AXES[field]) <= set(values[field]) for field in Point._fields)
+    assert axes({"array": [64, 32, 64]}, base)["array"] == [32, 64]
+
+
+def test_a_value_that_nobody_asked_for_is_left_out_in_silence():
+    small = {"width": [64], "depth": [4], "array": [4]}
+    assert {point.columns_per_adc for point in grid(small, BASE)} == {4}
+    assert {point.cell_bits for point in grid(small, load("twofold"))} == {2}
+    odd = dataclasses.replace(BASE, array_columns=16, adc_levels=48, mapping="array")
+    assert axes({}, odd) == axes({}, BASE)
+    with pytest.raises(ParameterError) as error:
+        grid(small | {"columns_per_adc": [8, 16]}, BASE)
+    assert str(error.value) == "columns_per_adc must be at most array_columns 4, not 8"
+    three = dataclasses.replace(load("twofold"), cell_bits=3, cell_energy_j=(1e-13,) * 8)
+    assert {point.cell_bits for point in grid(small, three)} == {3}
+
+
+def test_what_a_sweep_does_not_move_is_told(tmp_path, capsys):
+    small = ["--width", "64", "--depth", "4", "--points", "30", "--config", "integer_only"]
+    assert main([*small, "--adc-bits", "6", "8", "--out", str(tmp_path / "a")]) == 0
+    *notes, _ = capsys.readouterr().err.splitlines()
+    energy = "adc_levels and array_rows do not move the energy of a conversion: adc_energy_j"
+    clock = "adc_levels, array_rows and columns_per_adc do not move the clock: clock_hz"
+    assert notes == [
+        f"python -m model.cost.sweep: note: {line} states it" for line in (energy, clock)
+    ]
+    one = ["--adc-bits", "6", "--array", "64", "--columns-per-adc", "8"]
+    assert main([*small, *one, "--out", str(tmp_path / "b")]) == 0
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert varied([A, B]) == {"columns_per_adc"}
+    assert varied([A, A._replace(array=32, width=128)]) == {"array_rows", "array_columns"}
 
 
 def test_points_are_chosen_by_the_seed():

@@ -88,6 +88,8 @@ def assumptions(cost: ChipCost) -> tuple[str, ...]:
             f"energies follow the stored weights, and activations of {images} real "
             f"image{'s' * (images > 1)}{', as counted in RTL' * counted}"
         )
+    if config.row_gating is not None and None in statistics:
+        found.append("no row is gated: which ones masks would gate follows from weights")
     return (*found, *cost.mapping.notes)
 
 

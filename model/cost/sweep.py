@@ -28,7 +28,8 @@ from model.cost.config import Config
 from model.cost.config_file import load
 from model.cost.front import csv_text, designs, draw, front, markdown, row
 from model.cost.journal import Journal
-from model.cost.space import Cost, Point, choose, cost, grid
+from model.cost.space import AXES, Cost, Point, choose, cost, grid, varied
+from model.cost.stated import unmoved
 
 __all__ = ["main", "sweep"]
 
@@ -121,19 +122,17 @@ def _parser() -> cli.Parser:
         "--config", default="date2024_22nm", metavar="NAME",
         help="the design that is varied: a published one, or a file .toml",
     )  # fmt: skip
-    lists: dict[str, tuple[list[int], int]] = {
-        "width": ([64, 128, 256], 4096),
-        "depth": ([4, 8, 12, 16], 1024),
-        "array": ([32, 64, 128, 256], 4096),
-        "cell-bits": ([1, 2, 4], 8),
-        "adc-bits": ([5, 6, 7, 8], 16),
-        "columns-per-adc": ([4, 8, 16], 4096),
-    }
-    for name, (default, high) in lists.items():
-        kind = cli.integer(name, 1, high)
-        parser.add_argument(f"--{name}", type=kind, nargs="+", default=default, metavar="N")
-    shifts = ["fused", "in_place", "lanes"]
-    parser.add_argument("--shift", nargs="+", choices=shifts, default=shifts)
+    highest = {
+        "width": 4096, "depth": 1024, "array": 4096, "cell_bits": 8, "adc_bits": 16,
+        "columns_per_adc": 4096,
+    }  # fmt: skip
+    for name, high in highest.items():
+        option = name.replace("_", "-")
+        parser.add_argument(
+            f"--{option}", type=cli.integer(option, 1, high), nargs="+", metavar="N",
+            help=f"default: {' '.join(map(str, AXES[name]))}, and --config's, as far as it allows",
+        )  # fmt: skip
+    parser.add_argument("--shift", nargs="+", choices=AXES["shift"], help="default: all")
     amount = parser.add_mutually_exclusive_group()
     amount.add_argument("--points", type=cli.integer("points", 1, 1_000_000), default=1000,
                         metavar="N", help="at random from the grid, at most")  # fmt: skip
@@ -153,7 +152,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     file = options.out / JOURNAL
     try:
         base = load(options.config)
-        points = grid({name: getattr(options, name) for name in Point._fields}, base)
+        asked = {name: getattr(options, name) for name in Point._fields}
+        points = grid({name: values for name, values in asked.items() if values}, base)
         if not options.grid:
             points = choose(points, options.points, options.seed)
         cli.check_folder(options.out, owner=JOURNAL)
@@ -161,6 +161,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise ParameterError(f"{file} must be new, or go on with --resume")
         if options.resume and not file.exists():
             raise ParameterError(f"{file} must be there to go on from it")
+        for line in unmoved(base, varied(points)):
+            print(f"{PROGRAM}: note: {line}", file=sys.stderr)
         options.out.mkdir(parents=True, exist_ok=True)
         found = designs(sweep(points, base, file, jobs=options.jobs), base, measured())
         best = front(found)
