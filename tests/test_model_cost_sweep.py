@@ -14,6 +14,7 @@ import pytest
 
 from hw.params import ParameterError
 from model.cost import sweep as command
+from model.cost import workers
 from model.cost.accuracy import integers, measured
 from model.cost.config_file import NAMES, load
 from model.cost.front import Design, csv_text, designs, draw, front, markdown
@@ -201,9 +202,10 @@ def test_a_journal_gives_back_what_was_stored(tmp_path):
 def test_what_is_stored_is_not_simulated_again(tmp_path, monkeypatch):
     points = grid(VALUES, BASE)
     simulated = []
-    monkeypatch.setattr(
-        command, "cost", lambda point, base: simulated.append(point) or cost(point, base)
-    )
+    for module in (command, workers):
+        monkeypatch.setattr(
+            module, "cost", lambda point, base: simulated.append(point) or cost(point, base)
+        )
     first = sweep(points[:30], BASE, tmp_path / JOURNAL)
     again = sweep(points, BASE, tmp_path / JOURNAL)
     assert len(simulated) == len(points) + 1  # one is checked
