@@ -187,11 +187,9 @@ def test_compares_networks_and_says_what_cannot_be(capsys):
     found = as_json(capsys, *arguments)
     equal = "it is the technology's, not the design's"
     nodes = f"node_nm must be equal, not 22 nm and 32 nm: {equal}"
-    divisors = f"shift_energy_divisor must be equal, not 1.233 and 0.89: {equal}"
     assert found["warnings"] == [
         "shiftresnet110 is simulated for resnet110, as date2024 says",
         f"psp_128_8 and resnet110 cannot be compared: {nodes}",
-        f"psp_128_8 and resnet110 cannot be compared: {divisors}",
         f"psp_128_8 and vgg8 cannot be compared: {nodes}",
     ]
     out = run(capsys, *arguments)
@@ -201,6 +199,13 @@ def test_compares_networks_and_says_what_cannot_be(capsys):
     alike = as_json(capsys, *arguments[:-2])
     assert alike["warnings"] == []
     assert [chip["network"] for chip in alike["chips"]] == ["psp_128_8", "resnet110", "vgg8"]
+
+
+@pytest.mark.parametrize("name", ["date2024", "date2024_22nm"])
+def test_the_densenet_of_the_table_is_the_same_by_both_of_its_names(name):
+    both = [load(name).for_network(f"densenet40_12{end}") for end in ("", "_dense")]
+    assert both[0] == both[1]
+    assert both[0].activations == "relu"
 
 
 def test_keys_are_set_for_all_networks(capsys):

@@ -207,11 +207,11 @@ def test_maps_leave_out_pruned_crossbars(stored):
                             activity=None)  # fmt: skip
     layer = conv(100, 50, statistics=statistics)
     chosen = config(64, mapping="array")
-    # 2 · 4 crossbars; one is kept in any case.
-    assert check(layer, chosen) == (8 - max(1, len(stored))) * 64 * 64
+    # 2 · 4 crossbars.
+    assert check(layer, chosen) == (8 - len(stored)) * 64 * 64
     # With 3 cells a weight 2 · 3; weight 40 lies in cells 120 to 122.
     chosen = config(64, mapping="array", cell_bits=3)
-    assert check(layer, chosen) == (6 - max(1, len(stored))) * 64 * 64
+    assert check(layer, chosen) == (6 - len(stored)) * 64 * 64
 
 
 def test_a_map_of_another_layer_is_caught():

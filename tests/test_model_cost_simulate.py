@@ -16,6 +16,7 @@ from model.cost.chip import ASSUMED_ACTIVITY
 from model.cost.components import ANALOG, GROUPS
 from model.cost.config_file import load
 from model.cost.networks import named
+from model.cost.report import page
 from model.cost.simulate import READS, simulate
 from model.cost.statistics import Statistics
 from model.cost.technology import GATE_INPUT_AREA, Constants, load_constants
@@ -254,3 +255,28 @@ def test_a_point_is_fast_enough_for_sweeps():
         simulate(named(mixed.simulated(row["network"])), mixed.for_network(row["network"]))
     # Of a target of 2 s; 10 ms where nothing else runs.
     assert time.process_time() - start < 1
+
+
+def test_a_layer_without_weights_writes_its_biases_alone():
+    def layer(name, weight):
+        statistics = Statistics(
+            weights=np.full((64, 32), weight, np.uint8), weight_bits=8, act_bits=8, zero_point=128,
+            activity=None,
+        )  # fmt: skip
+        return conv(64, 32, name=name, statistics=statistics)
+
+    chosen = config(mapping="array")
+    cost = simulate(network(layer("some", 129), layer("none", 128)), chosen)
+    some, none = cost.layers
+    taken = {name for name, value in none.latency_s.items() if value}
+    assert taken == {"global buffer", "output units"}
+    assert {name for name, value in none.energy_j.items() if value} == {
+        "global buffer", "tile wires",
+    }  # fmt: skip
+    assert none.latency_s["output units"] == some.latency_s["output units"]
+    assert cost.area_m2["cells"] == simulate(network(layer("some", 129)), chosen).area_m2["cells"]
+    nothing = simulate(network(layer("none", 128)), chosen)
+    assert nothing.area_m2["cells"] == 0
+    assert 0 < nothing.latency < cost.latency
+    assert 0 < nothing.energy < cost.energy
+    assert '<path class="absent"' in page([nothing])
