@@ -14,6 +14,7 @@ from costs import config, conv, network
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from model.cost.avoided import avoided
 from model.cost.charts import crossbars, stacked
 from model.cost.config import keys
 from model.cost.mapping import map_network
@@ -248,3 +249,16 @@ def test_an_integer_network_has_a_page():
     activities = {row[8] for row in rows if len(row) == 13 and "×" in row[1]}
     assert len(activities) == 10
     assert not any("assumed" in each for each in activities)
+
+
+def test_the_page_says_what_is_avoided_and_where_it_goes_on():
+    costs = [simulate(named(name), config()) for name in ("psp_64_4", "vgg8")]
+    shown = page(costs)
+    for cost in costs:
+        for name, cells, area, _ in avoided(cost):
+            row = f"<td>{cost.network}</td><td>{name}</td><td>{cells / 1000:,.0f}</td>"
+            assert f"{row}<td>{1e6 * area:.3f}</td>" in shown
+    assert shown.count("with sparsity tables") == 2
+    # Each chart and table scrolls by itself, with a shade in either colour scheme.
+    assert shown.count("<table") + shown.count('<svg class="bars"') == shown.count('class="wide"')
+    assert shown.count("--shade: #") == 2
