@@ -264,6 +264,9 @@ def test_an_optional_key_and_a_list_are_set():
         (["node_nm=nan"], "node_nm must be a number from 5 to 250 nm, not nan"),
         (["node_nm=-22"], "node_nm must be a number from 5 to 250 nm, not -22"),
         (["node_nm=22nm"], "node_nm must be a number from 5 to 250 nm, not '22nm'"),
+        (["array_rows=6_4"], "array_rows must be an integer from 2 to 4096, not '6_4'"),
+        (["array_rows=٦٤"], "array_rows must be an integer from 2 to 4096, not '٦٤'"),
+        (["node_nm=2_2.5"], "node_nm must be a number from 5 to 250 nm, not '2_2.5'"),
         (["node_nm=none"], "node_nm must be a number from 5 to 250 nm, not 'none'"),
         (["shift=lane"], 'shift must be "fused", "lanes" or "in_place", not \'lane\''),
         (["cell_bits=9"], "cell_bits must be an integer from 1 to 8, not 9"),
@@ -291,6 +294,11 @@ def test_a_wrong_setting_is_one_line(capsys, settings, line):
         (
             ["no/such"],
             f"{SOURCES}, not 'no/such'",
+        ),
+        (["psp_64_0"], "depth must be an integer from 1 to 256, not 0"),
+        (
+            ["psp_64_4", "--csv", "hw/../x", "--html", "x"],
+            "--csv and --html must be two files, not both x",
         ),
         (["none.json"], "none.json must be a readable file: No such file or directory"),
         (["hw"], "hw/intnet.json must be a readable file: No such file or directory"),

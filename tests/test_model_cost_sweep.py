@@ -240,7 +240,10 @@ def test_a_journal_of_something_else_is_refused(tmp_path):
         sweep([A], BASE, nan)
 
 
-@pytest.mark.parametrize("content", [b"x\n", b"{}\n", b"[]\n", b'{"op_code": 4}\n', b"\xff\n" * 9])
+@pytest.mark.parametrize(
+    "content",
+    [b"x\n", b"{}\n", b"[]\n", b'{"op_code": 4}\n', b"\xff\n" * 9, bytes(range(1, 250)) * 9],
+)
 def test_a_journal_that_is_none_is_one_line(tmp_path, content, capsys):
     (tmp_path / JOURNAL).write_bytes(content)
     with pytest.raises(SystemExit) as error:
@@ -249,6 +252,7 @@ def test_a_journal_that_is_none_is_one_line(tmp_path, content, capsys):
     told = capsys.readouterr().err
     assert told.count("\n") == 1
     assert "must be the journal of a sweep" in told
+    assert len(told) < 150 + len(str(tmp_path))
 
 
 def run(out, *more):
@@ -305,6 +309,9 @@ def test_the_command_s_errors(tmp_path, capsys):
         ("--width", "5"): "width must be an integer from 12 to 4096, not 5",
         ("--cell-bits", "9"): "cell-bits must be an integer from 1 to 8, not 9",
         ("--config", "date2042"): "; the nearest is date2024",
+        ("--points", "6_4"): "points must be an integer from 1 to 1000000, not '6_4'",
+        ("--points", "٦٤"): "points must be an integer from 1 to 1000000, not '٦٤'",
+        ("--out", "/proc/foo"): "--out must be writable: /proc/foo: ",
         ("--points", "0"): "points must be an integer from 1 to 1000000, not 0",
         ("--points", "9", "--grid"): "not allowed with argument",
         ("--shift", "up"): "invalid choice: 'up'",

@@ -60,6 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write a line a layer")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write a page with charts")
     options = parser.parse_args(arguments)
+    if options.csv and options.html and options.csv.resolve() == options.html.resolve():
+        cli.bad_input(PROGRAM, f"--csv and --html must be two files, not both {options.html}")
     names = [options.network, *(options.compare or ())]
     try:
         config = load_config(options.config)

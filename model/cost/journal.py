@@ -23,6 +23,7 @@ __all__ = ["Journal"]
 
 NAME = "sweep"
 MAX_BYTES = 256 << 20
+MAX_SHOWN = 100
 _SHIFTS = ("fused", "in_place", "lanes")
 # What Optuna raises when it replays lines that it did not write.
 _REPLAY = (ValueError, KeyError, TypeError, AttributeError, IndexError, AssertionError,
@@ -77,7 +78,9 @@ class Journal:
             raise ParameterError(f"{file} must be of a sweep with the same --config")
 
     def _broken(self, error: object) -> ParameterError:
-        return ParameterError(f"{self.file} must be the journal of a sweep: {error!r}")
+        shown = repr(error)  # which may quote a whole line
+        shown = shown if len(shown) <= MAX_SHOWN else f"{shown[: MAX_SHOWN - 1]}…"
+        return ParameterError(f"{self.file} must be the journal of a sweep: {shown}")
 
     def _mend(self) -> None:
         """Drop the line that a killed process did not finish: the next would be joined to it."""
