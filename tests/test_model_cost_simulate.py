@@ -4,6 +4,7 @@
 import dataclasses
 import json
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -280,3 +281,35 @@ def test_a_layer_without_weights_writes_its_biases_alone():
     assert 0 < nothing.latency < cost.latency
     assert 0 < nothing.energy < cost.energy
     assert '<path class="absent"' in page([nothing])
+
+
+def test_a_shared_adc_may_make_a_chip_faster_as_documented():
+    document = " ".join(Path("docs/cost-model.md").read_text("utf-8").split())
+    costs = {
+        columns: simulate(named("psp_128_8"), config(columns_per_adc=columns))
+        for columns in (1, 8, 16, 64)
+    }
+    one, eight, sixteen, most = (1e3 * costs[columns].latency for columns in costs)
+    assert eight < one
+    assert eight < sixteen < most
+    assert f"takes {one:.3f} ms with an ADC for each column, {eight:.3f} ms" in document
+    assert f"for 8 and {most:.3f} ms with one for 64" in document
+    clocks = [1e-6 / costs[columns].period_s for columns in (1, 8)]
+    assert f"{clocks[0]:.0f} MHz and {clocks[1]:.0f} MHz" in document
+    shares = [costs[8].group("latency", name) for name in ("buffer", "interconnect")]
+    assert 0.85 < sum(shares) / costs[8].latency < 0.95
+    fixed = [
+        simulate(named("psp_128_8"), config(columns_per_adc=columns, clock_hz=1e9)).latency
+        for columns in costs
+    ]
+    assert fixed == sorted(fixed)
+
+
+def test_copies_of_one_vector_divide_its_time_where_the_reference_does():
+    head = network(conv(64, 10, side=1))
+    reference, exact = (
+        simulate(head, config(counting=counting)) for counting in ("reference", "exact")
+    )
+    copies = exact.mapping.layers[0].copies
+    assert copies > 1
+    assert exact.latency_s["conversions"] == copies * reference.latency_s["conversions"]

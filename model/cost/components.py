@@ -55,7 +55,8 @@ Count = TypeVar("Count", float, Values)
 
 _RENT = 2 / 3
 """Rent's exponent: a block of n tiles has n^_RENT times the links of one (Landman and Russo, IEEE
-Trans. Computers C-20(12), 1971). Chosen, not fitted: of ½, ⅔ and 1 it meets most latencies."""
+Trans. Computers C-20(12), 1971). Assumed, not fitted: of ½, ⅔ and 1 it meets most latencies. It
+affects the latency of the global buffer alone, of layers over several columns of tiles."""
 
 
 def areas(chip: Chip, constants: Constants) -> dict[str, float]:

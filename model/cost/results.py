@@ -28,6 +28,7 @@ NOT_MODELLED = (
     "the wires' resistance in an array",
     "noise",
     "write energy",
+    "columns that are sampled and held: each conversion drives the rows anew",
     "cells whose access transistor follows ron_ohm, and ADCs other than flash",
 )
 """What is in none of the figures."""
