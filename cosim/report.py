@@ -93,19 +93,12 @@ def as_json(results: Sequence[Result]) -> dict[str, Any]:
 
 
 def counters(result: Result) -> str:
-    """Return what the RTL has counted, for `model.cost.counters`: sums over images, as JSON.
-
-    A layer's vectors are driven once a column group; there are as many of these as pages in each of
-    its crossbars.
-    """
-    groups = {entry.name: entry.groups for entry in result.params.layers}
+    """Return what the RTL has counted, for `model.cost.counters`: sums over images, as JSON."""
     found = {
         "digest": digest(result.net),
         "images": result.images,
-        "layers": {
-            name: {"column_groups": groups[name]} | counts
-            for name, counts in result.counted.items()
-        },
+        "page_outputs": result.params.tile.outputs,
+        "layers": result.counted,
     }
     return json.dumps(found, indent=1) + "\n"
 

@@ -8,6 +8,7 @@ failed; 2: bad input or usage, told in one line. A leaf: the standard library an
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 import tempfile
@@ -116,10 +117,11 @@ def integer(name: str, low: int, high: int) -> Callable[[str], int]:
     """Return an argparse type for an integer from ``low`` to ``high``."""
 
     def parse(text: str) -> int:
-        try:
-            value: object = int(text)
-        except ValueError:
-            value = text
+        value: object = text
+        # Python takes 6_4 and other alphabets' digits too, which are more likely slips.
+        if text.isascii() and "_" not in text:
+            with contextlib.suppress(ValueError):
+                value = int(text)
         try:
             return check_integer(name, value, low, high)
         except ParameterError as error:

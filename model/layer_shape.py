@@ -9,10 +9,11 @@ come in as JSON. A leaf: the standard library only.
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import json
 import re
 import reprlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal, get_args
 
 from hw.params import ParameterError, ParameterTypeError, check_integer
@@ -146,8 +147,9 @@ class LayerShape:
         if not isinstance(value, dict):
             raise ParameterTypeError(f"a layer must be an object, not {type(value).__name__}")
         fields = [field.name for field in dataclasses.fields(cls)]
-        wrong = [f"without {field}" for field in fields if field not in value]
-        wrong += [f"with {reprlib.repr(key)}" for key in value if key not in fields]
+        wrong = [f"with {reprlib.repr(key)}{_nearest(key, fields)}" for key in value
+                 if key not in fields]  # fmt: skip
+        wrong += [f"without {field}" for field in fields if field not in value]
         if wrong:
             raise ParameterError(f"a layer must have the keys {', '.join(fields)}, not {wrong[0]}")
         for key, entry in value.items():
@@ -164,6 +166,11 @@ class LayerShape:
 def layers_to_json(layers: Iterable[LayerShape]) -> str:
     """Return a layer list as JSON text, one layer a line."""
     return "[\n" + ",\n".join(json.dumps(layer.to_dict()) for layer in layers) + "\n]\n"
+
+
+def _nearest(key: object, fields: Sequence[str]) -> str:
+    close = difflib.get_close_matches(str(key)[:100], fields, n=1)
+    return f"; the nearest is {close[0]}" if close else ""
 
 
 def layers_from_json(text: str | bytes) -> tuple[LayerShape, ...]:

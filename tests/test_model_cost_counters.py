@@ -7,11 +7,13 @@ import re
 
 import numpy as np
 import pytest
-from intnets import random_net
+from intnets import change, masked, random_net
 
 from cosim import fast, report, run, simulators
 from hw.image import build
+from hw.pages import counted
 from hw.params import ParameterError
+from hw.row_masks import gates
 from model import intnet
 from model.cost import __main__, networks
 from model.cost.counters import CountersError, read
@@ -23,6 +25,22 @@ NET = random_net("residual", 7, width=12, array_rows=16, **SMALL)
 # Column groups that a layer's outputs do not fill; two crossbars; fewer bits.
 WIDE = random_net("sp", 5, width=28, array_rows=14, act_bits=5, **SMALL)
 SIZES = ["--columns", "16", "--columns-per-adc", "4"]
+OUTPUTS = 4
+"""Of a page of these sizes."""
+
+
+def pruned(net):
+    """Leave out one of two pages of a column group, and both of another."""
+    layer = next(layer for layer in net.layers if layer.name == "body.0.first")
+    weights = layer.weights.copy()
+    weights[: net.array_rows, :OUTPUTS] = layer.zero_point
+    weights[:, OUTPUTS : 2 * OUTPUTS] = layer.zero_point
+    return change(net, layer.name, weights=weights)
+
+
+TWO_TILES = random_net("residual", 5, width=24, array_rows=12, **SMALL)
+PRUNED = pruned(TWO_TILES)
+MASKED = masked(PRUNED, OUTPUTS, lambda layer, tile, group, rows: rows // 2)
 
 
 @pytest.fixture(autouse=True)
@@ -40,10 +58,19 @@ def folder(tmp_path):
 
 
 def computed(net, images):
-    return {
-        name: (int(each.activity.driven.sum()), each.activity.reads, each.activity.mean())
-        for name, each in measure(net, images=images).items()
-    }
+    """The activity of each layer's rows, by what the pages that read a row store and gate."""
+    layers = [layer for layer in net.layers if isinstance(layer, intnet.Crossbar)]
+    found = {}
+    for layer, masks in zip(layers, gates(net, layers, OUTPUTS), strict=True):
+        activity = measure(net, images=images)[layer.name].activity
+        times = np.zeros(layer.rows, np.int64)  # that a vector reads each row
+        for group, tile in np.argwhere(counted(net, layer, OUTPUTS)):
+            kept = masks[group][tile].kept() if masks else True
+            times[tile * net.array_rows :][: net.array_rows] += kept
+        driven = int(activity.driven.sum(0) @ times)
+        reads = activity.reads // layer.rows * int(times.sum())
+        found[layer.name] = (driven, reads, driven / reads)
+    return found
 
 
 def figures(activities):
@@ -61,10 +88,16 @@ def in_rtl(net, image, images):
 
 
 @pytest.mark.skipif(simulators.missing("verilator") is not None, reason="no Verilator")
-@pytest.mark.parametrize(("net", "mode"), [(NET, "fused"), (WIDE, "in_place")],
-                         ids=["residual", "two crossbars"])  # fmt: skip
+@pytest.mark.parametrize(
+    ("net", "mode"),
+    [(NET, "fused"), (WIDE, "in_place"), (PRUNED, "fused"), (MASKED, "in_place")],
+    ids=["residual", "two crossbars", "absent pages", "masked rows"],
+)
 def test_rtl_counts_what_is_computed(net, mode, tmp_path):
     image, file = build(net, columns=16, columns_per_adc=4, mode=mode), tmp_path / "counters.json"
+    assert image.params.tile.outputs == OUTPUTS
+    assert image.params.pruned == (net in (PRUNED, MASKED))
+    assert bool(image.params.tile.masks) == (net is MASKED)
     pixels = zoo_images()[0][:3]
     file.write_text(in_rtl(net, image, pixels))
     assert figures(read(file, net)) == computed(net, 3)
@@ -103,17 +136,18 @@ def test_one_command_counts_for_the_other(folder, tmp_path, capsys):
 
 
 def stored(**changes):
-    """Return what might be counted: each row driven in one of two reads."""
+    """Return what might be counted: each row driven in one of two reads, pages of 6 outputs."""
     layers = {}
     for layer in NET.layers:
         if isinstance(layer, intnet.Crossbar):
             pixels = np.prod(NET.maps[layer.out].shape) // layer.outputs
             driven = int(pixels) * layer.act_bits * layer.rows
             layers[layer.name] = {
-                "column_groups": 2, "conversions": 0, "active_wordlines": driven,
-                "sampled_pages": 2 * int(pixels), "map_writes": 0,
+                "conversions": 0, "active_wordlines": driven * -(-layer.outputs // 6) // 2,
+                "sampled_pages": -(-layer.outputs // 6) * int(pixels), "map_writes": 0,
             }  # fmt: skip
-    return {"digest": intnet.digest(NET), "images": 1, "layers": layers} | changes
+    found = {"digest": intnet.digest(NET), "images": 1, "page_outputs": 6, "layers": layers}
+    return found | changes
 
 
 def changed(**counts):
@@ -136,16 +170,17 @@ def test_reads_what_was_counted(tmp_path):
 
 DIGEST = intnet.digest(NET)
 NAMES = ", ".join(stored()["layers"])
-FIELDS = "column_groups, conversions, active_wordlines, sampled_pages, map_writes"
+FIELDS = "conversions, active_wordlines, sampled_pages, map_writes"
 RANGE = "must be an integer from 0 to 9223372036854775807"
-TOO_MANY = 2 * stored()["layers"]["stem"]["active_wordlines"] + 2
+MOST = 2 * stored()["layers"]["stem"]["active_wordlines"]
 
 
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ([], "the file must be an object of digest, images, layers, not 'list'"),
-        ({"images": 1}, "the file must be an object of digest, images, layers, not 'images'"),
+        ([], "the file must be an object of digest, images, page_outputs, layers, not 'list'"),
+        ({"images": 1},
+         "the file must be an object of digest, images, page_outputs, layers, not 'images'"),
         (stored(digest="0" * 64),
          f"digest must be {DIGEST}, that of the network, not '000000000000...0000000000000'"),
         (stored(digest=None), f"digest must be {DIGEST}, that of the network, not None"),
@@ -156,19 +191,19 @@ TOO_MANY = 2 * stored()["layers"]["stem"]["active_wordlines"] + 2
         (stored(layers=stored()["layers"] | {"stem": []}),
          f"stem must be an object of {FIELDS}, not 'list'"),
         (changed(extra=1),
-         f"stem must be an object of {FIELDS}, not 'column_group...writes, extra'"),
-        (changed(column_groups=0), "stem: column_groups must be an integer from 1 to 65536, not 0"),
+         f"stem must be an object of {FIELDS}, not 'conversions,...writes, extra'"),
+        (stored(page_outputs=0), "page_outputs must be an integer from 1 to 65536, not 0"),
+        (stored(page_outputs=4),
+         "stem: sampled_pages must be 768, 3 stored pages of 256 vectors, not 512"),
         (changed(map_writes=float("nan")), f"stem: map_writes {RANGE}, not nan"),
         (changed(conversions=1 << 63), f"stem: conversions {RANGE}, not {1 << 63}"),
         (changed(active_wordlines=-2), f"stem: active_wordlines {RANGE}, not -2"),
-        (changed(active_wordlines=3),
-         f"stem: active_wordlines must be a multiple of 2 up to {TOO_MANY - 2}, not 3"),
-        (changed(active_wordlines=TOO_MANY),
-         f"stem: active_wordlines must be a multiple of 2 up to {TOO_MANY - 2}, not {TOO_MANY}"),
+        (changed(active_wordlines=MOST + 1),
+         f"stem: active_wordlines must be at most {MOST}, not {MOST + 1}"),
         (changed(sampled_pages=5),
-         "stem: sampled_pages must be 512, 2 column groups of 256 vectors, not 5"),
+         "stem: sampled_pages must be 512, 2 stored pages of 256 vectors, not 5"),
         (stored(images=2),
-         "stem: sampled_pages must be 1024, 2 column groups of 512 vectors, not 512"),
+         "stem: sampled_pages must be 1024, 2 stored pages of 512 vectors, not 512"),
     ],
 )  # fmt: skip
 def test_refuses_what_cannot_be_counted(value, message, tmp_path, folder, capsys):

@@ -62,6 +62,17 @@ def test_scales_with_clock_and_energy():
     assert raw.energy_j == pytest.approx(1.233 * one.energy_j)
 
 
+def test_energy_follows_the_node_by_one_power():
+    def energy(node, divisor=1.233):
+        chosen = config(node_nm=node, shift_energy_divisor=divisor)
+        return shift_cost(BLOCK, chosen).energy_j
+
+    assert energy(28) == pytest.approx(1.233 * energy(22))
+    assert energy(28) == energy(28, 2) == energy(22, 1) == energy(32, 1)
+    assert energy(28) / energy(32) == pytest.approx((28 / 32) ** 0.87, rel=1e-3)
+    assert energy(14) / energy(7) == pytest.approx(energy(28) / energy(14))
+
+
 def test_shifts_of_a_network_follow_one_another():
     costs = [shift_cost(layer, config()) for layer in named("psp_256_8").layers]
     assert sum(cost.cycles > 0 for cost in costs) == 8

@@ -187,11 +187,9 @@ def test_compares_networks_and_says_what_cannot_be(capsys):
     found = as_json(capsys, *arguments)
     equal = "it is the technology's, not the design's"
     nodes = f"node_nm must be equal, not 22 nm and 32 nm: {equal}"
-    divisors = f"shift_energy_divisor must be equal, not 1.233 and 0.89: {equal}"
     assert found["warnings"] == [
         "shiftresnet110 is simulated for resnet110, as date2024 says",
         f"psp_128_8 and resnet110 cannot be compared: {nodes}",
-        f"psp_128_8 and resnet110 cannot be compared: {divisors}",
         f"psp_128_8 and vgg8 cannot be compared: {nodes}",
     ]
     out = run(capsys, *arguments)
@@ -201,6 +199,13 @@ def test_compares_networks_and_says_what_cannot_be(capsys):
     alike = as_json(capsys, *arguments[:-2])
     assert alike["warnings"] == []
     assert [chip["network"] for chip in alike["chips"]] == ["psp_128_8", "resnet110", "vgg8"]
+
+
+@pytest.mark.parametrize("name", ["date2024", "date2024_22nm"])
+def test_the_densenet_of_the_table_is_the_same_by_both_of_its_names(name):
+    both = [load(name).for_network(f"densenet40_12{end}") for end in ("", "_dense")]
+    assert both[0] == both[1]
+    assert both[0].activations == "relu"
 
 
 def test_keys_are_set_for_all_networks(capsys):
@@ -213,6 +218,28 @@ def test_keys_are_set_for_all_networks(capsys):
         assert stored["node_nm"]["source"] == SOURCE
         assert chip["clock_hz"] == pytest.approx(1e9)
         assert chip["shift"]["cycles"] == 0
+
+
+def test_settings_that_move_nothing_are_told(capsys):
+    keys = ("ron_ohm=5e3", "pulse_s=1e-8", "shift_clock_hz=1e8", "adc_levels=128")
+    settings = [part for key in keys for part in ("--set", key)]
+    found = as_json(capsys, "psp_64_4", "--config", "shiftbar", *settings)
+    assert found["warnings"] == [
+        "ron_ohm does not move the energy of a read: cell_energy_j states it",
+        "adc_levels does not move the energy of a conversion: adc_energy_j states it",
+        "shift_clock_hz does not move any total: a fused shift takes nothing",
+        "pulse_s does not move any figure: no term has it",
+    ]
+    gated = "no row is gated: which ones masks would gate follows from weights"
+    assert gated in found["chips"][0]["assumptions"]
+    # What it says is so.
+    plain = as_json(capsys, "psp_64_4", "--config", "shiftbar")["chips"][0]
+    (chip,) = as_json(capsys, "psp_64_4", "--config", "shiftbar", *settings[:6])["chips"]
+    assert {k: v for k, v in chip.items() if k not in ("config", "shift_modes")} == {
+        k: v for k, v in plain.items() if k not in ("config", "shift_modes")
+    }
+    acting = ("--set", "ron_ohm=5e3", "--set", "adc_levels=128", "--set", "shift_clock_hz=1e8")
+    assert as_json(capsys, "psp_64_4", *acting)["warnings"] == []
 
 
 def test_an_optional_key_and_a_list_are_set():
@@ -237,6 +264,9 @@ def test_an_optional_key_and_a_list_are_set():
         (["node_nm=nan"], "node_nm must be a number from 5 to 250 nm, not nan"),
         (["node_nm=-22"], "node_nm must be a number from 5 to 250 nm, not -22"),
         (["node_nm=22nm"], "node_nm must be a number from 5 to 250 nm, not '22nm'"),
+        (["array_rows=6_4"], "array_rows must be an integer from 2 to 4096, not '6_4'"),
+        (["array_rows=٦٤"], "array_rows must be an integer from 2 to 4096, not '٦٤'"),
+        (["node_nm=2_2.5"], "node_nm must be a number from 5 to 250 nm, not '2_2.5'"),
         (["node_nm=none"], "node_nm must be a number from 5 to 250 nm, not 'none'"),
         (["shift=lane"], 'shift must be "fused", "lanes" or "in_place", not \'lane\''),
         (["cell_bits=9"], "cell_bits must be an integer from 1 to 8, not 9"),
@@ -264,6 +294,11 @@ def test_a_wrong_setting_is_one_line(capsys, settings, line):
         (
             ["no/such"],
             f"{SOURCES}, not 'no/such'",
+        ),
+        (["psp_64_0"], "depth must be an integer from 1 to 256, not 0"),
+        (
+            ["psp_64_4", "--csv", "hw/../x", "--html", "x"],
+            "--csv and --html must be two files, not both x",
         ),
         (["none.json"], "none.json must be a readable file: No such file or directory"),
         (["hw"], "hw/intnet.json must be a readable file: No such file or directory"),

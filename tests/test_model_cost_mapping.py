@@ -276,9 +276,10 @@ def test_pruned_crossbars_are_not_placed():
     assert map_network(with_weights(weights, zero_point=0), point).arrays == 6
 
 
-def test_a_layer_without_weights_keeps_a_crossbar():
+def test_a_layer_without_weights_has_no_crossbar():
     chip = map_network(with_weights(np.full((100, 40), 128, np.uint8)), config(mapping="array"))
-    assert (chip.arrays, chip.utilisation, chip.array_utilisation) == (1, 0, 0)
+    assert (chip.arrays, chip.owned_cells, chip.layers[0].unique_utilisation) == (0, 0, 0)
+    assert (chip.utilisation, chip.unique_utilisation, chip.array_utilisation) == (0, 0, 0)
 
 
 def test_an_integer_network_keeps_its_bits():

@@ -128,6 +128,11 @@ def test_every_named_network_has_its_layers(name):
         ("vgg9", "; the nearest is vgg8"),
         ("resnet-110", "; the nearest is resnet110"),
         ("psp-256-12", "; the nearest is psp_256_12"),
+        ("PSP_64_4", "; the nearest is psp_64_4"),
+        ("psp_64", "; the nearest is psp_64_8"),
+        ("psp_64_4_int8", "; the nearest is psp_64_4"),
+        ("psp_99999999_4", ""),
+        ("PSP_5_4", ""),
         ("densenet", "; the nearest is densenet40_12"),
         ("x", ""),
     ],
@@ -162,6 +167,8 @@ def test_reads_a_list_of_layers(tmp_path):
     ("content", "message"),
     [
         ("[]", "a layer list must be a list of 1 to 4096 layers, not a list of 0"),
+        ('[{"kernle": 1}]', "layer 0: a layer must have the keys " + ", ".join(FIELDS)
+         + ", not with 'kernle'; the nearest is kernel"),
         ('[{"name": 1.5}]', "layer 0: a layer must have the keys " + ", ".join(FIELDS)
          + ", not without kind"),
         ("nul", "a layer list must be JSON: Expecting value: line 1 column 1 (char 0)"),

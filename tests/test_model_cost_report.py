@@ -14,6 +14,7 @@ from costs import config, conv, network
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from model.cost.avoided import avoided
 from model.cost.charts import crossbars, stacked
 from model.cost.config import keys
 from model.cost.mapping import map_network
@@ -207,11 +208,11 @@ def test_maps_leave_out_pruned_crossbars(stored):
                             activity=None)  # fmt: skip
     layer = conv(100, 50, statistics=statistics)
     chosen = config(64, mapping="array")
-    # 2 · 4 crossbars; one is kept in any case.
-    assert check(layer, chosen) == (8 - max(1, len(stored))) * 64 * 64
+    # 2 · 4 crossbars.
+    assert check(layer, chosen) == (8 - len(stored)) * 64 * 64
     # With 3 cells a weight 2 · 3; weight 40 lies in cells 120 to 122.
     chosen = config(64, mapping="array", cell_bits=3)
-    assert check(layer, chosen) == (6 - max(1, len(stored))) * 64 * 64
+    assert check(layer, chosen) == (6 - len(stored)) * 64 * 64
 
 
 def test_a_map_of_another_layer_is_caught():
@@ -248,3 +249,16 @@ def test_an_integer_network_has_a_page():
     activities = {row[8] for row in rows if len(row) == 13 and "×" in row[1]}
     assert len(activities) == 10
     assert not any("assumed" in each for each in activities)
+
+
+def test_the_page_says_what_is_avoided_and_where_it_goes_on():
+    costs = [simulate(named(name), config()) for name in ("psp_64_4", "vgg8")]
+    shown = page(costs)
+    for cost in costs:
+        for name, cells, area, _ in avoided(cost):
+            row = f"<td>{cost.network}</td><td>{name}</td><td>{cells / 1000:,.0f}</td>"
+            assert f"{row}<td>{1e6 * area:.3f}</td>" in shown
+    assert shown.count("with sparsity tables") == 2
+    # Each chart and table scrolls by itself, with a shade in either colour scheme.
+    assert shown.count("<table") + shown.count('<svg class="bars"') == shown.count('class="wide"')
+    assert shown.count("--shade: #") == 2

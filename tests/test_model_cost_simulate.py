@@ -4,6 +4,7 @@
 import dataclasses
 import json
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from model.cost.chip import ASSUMED_ACTIVITY
 from model.cost.components import ANALOG, GROUPS
 from model.cost.config_file import load
 from model.cost.networks import named
+from model.cost.report import page
 from model.cost.simulate import READS, simulate
 from model.cost.statistics import Statistics
 from model.cost.technology import GATE_INPUT_AREA, Constants, load_constants
@@ -254,3 +256,60 @@ def test_a_point_is_fast_enough_for_sweeps():
         simulate(named(mixed.simulated(row["network"])), mixed.for_network(row["network"]))
     # Of a target of 2 s; 10 ms where nothing else runs.
     assert time.process_time() - start < 1
+
+
+def test_a_layer_without_weights_writes_its_biases_alone():
+    def layer(name, weight):
+        statistics = Statistics(
+            weights=np.full((64, 32), weight, np.uint8), weight_bits=8, act_bits=8, zero_point=128,
+            activity=None,
+        )  # fmt: skip
+        return conv(64, 32, name=name, statistics=statistics)
+
+    chosen = config(mapping="array")
+    cost = simulate(network(layer("some", 129), layer("none", 128)), chosen)
+    some, none = cost.layers
+    taken = {name for name, value in none.latency_s.items() if value}
+    assert taken == {"global buffer", "output units"}
+    assert {name for name, value in none.energy_j.items() if value} == {
+        "global buffer", "tile wires",
+    }  # fmt: skip
+    assert none.latency_s["output units"] == some.latency_s["output units"]
+    assert cost.area_m2["cells"] == simulate(network(layer("some", 129)), chosen).area_m2["cells"]
+    nothing = simulate(network(layer("none", 128)), chosen)
+    assert nothing.area_m2["cells"] == 0
+    assert 0 < nothing.latency < cost.latency
+    assert 0 < nothing.energy < cost.energy
+    assert '<path class="absent"' in page([nothing])
+
+
+def test_a_shared_adc_may_make_a_chip_faster_as_documented():
+    document = " ".join(Path("docs/cost-model.md").read_text("utf-8").split())
+    costs = {
+        columns: simulate(named("psp_128_8"), config(columns_per_adc=columns))
+        for columns in (1, 8, 16, 64)
+    }
+    one, eight, sixteen, most = (1e3 * costs[columns].latency for columns in costs)
+    assert eight < one
+    assert eight < sixteen < most
+    assert f"takes {one:.3f} ms with an ADC for each column, {eight:.3f} ms" in document
+    assert f"for 8 and {most:.3f} ms with one for 64" in document
+    clocks = [1e-6 / costs[columns].period_s for columns in (1, 8)]
+    assert f"{clocks[0]:.0f} MHz and {clocks[1]:.0f} MHz" in document
+    shares = [costs[8].group("latency", name) for name in ("buffer", "interconnect")]
+    assert 0.85 < sum(shares) / costs[8].latency < 0.95
+    fixed = [
+        simulate(named("psp_128_8"), config(columns_per_adc=columns, clock_hz=1e9)).latency
+        for columns in costs
+    ]
+    assert fixed == sorted(fixed)
+
+
+def test_copies_of_one_vector_divide_its_time_where_the_reference_does():
+    head = network(conv(64, 10, side=1))
+    reference, exact = (
+        simulate(head, config(counting=counting)) for counting in ("reference", "exact")
+    )
+    copies = exact.mapping.layers[0].copies
+    assert copies > 1
+    assert exact.latency_s["conversions"] == copies * reference.latency_s["conversions"]

@@ -14,12 +14,13 @@ import pytest
 
 from hw.params import ParameterError
 from model.cost import sweep as command
+from model.cost import workers
 from model.cost.accuracy import integers, measured
-from model.cost.config_file import load
+from model.cost.config_file import NAMES, load
 from model.cost.front import Design, csv_text, designs, draw, front, markdown
 from model.cost.journal import Journal
 from model.cost.networks import named
-from model.cost.space import Cost, Point, choose, configured, cost, grid
+from model.cost.space import AXES, Cost, Point, axes, choose, configured, cost, grid, varied
 from model.cost.sweep import JOURNAL, main, sweep
 
 BASE = load("date2024_22nm")
@@ -138,6 +139,48 @@ def test_what_no_design_can_have_is_told(changed, config, message):
     assert str(error.value) == message
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_each_published_design_is_swept_by_name_alone(name, tmp_path, capsys):
+    assert main(["--config", name, "--points", "3", "--out", str(tmp_path)]) == 0
+    assert "| psp_" in capsys.readouterr().out
+    base = load(name)
+    values = axes({}, base)
+    own = (base.array_rows, base.cell_bits, base.adc_levels.bit_length() - 1,
+           base.columns_per_adc, base.shift)  # fmt: skip
+    assert Point(64, 4, *own) in grid({"width": [64], "depth": [4]}, base)
+    assert all(set(AXES[field]) <= set(values[field]) for field in Point._fields)
+    assert axes({"array": [64, 32, 64]}, base)["array"] == [32, 64]
+
+
+def test_a_value_that_nobody_asked_for_is_left_out_in_silence():
+    small = {"width": [64], "depth": [4], "array": [4]}
+    assert {point.columns_per_adc for point in grid(small, BASE)} == {4}
+    assert {point.cell_bits for point in grid(small, load("twofold"))} == {2}
+    odd = dataclasses.replace(BASE, array_columns=16, adc_levels=48, mapping="array")
+    assert axes({}, odd) == axes({}, BASE)
+    with pytest.raises(ParameterError) as error:
+        grid(small | {"columns_per_adc": [8, 16]}, BASE)
+    assert str(error.value) == "columns_per_adc must be at most array_columns 4, not 8"
+    three = dataclasses.replace(load("twofold"), cell_bits=3, cell_energy_j=(1e-13,) * 8)
+    assert {point.cell_bits for point in grid(small, three)} == {3}
+
+
+def test_what_a_sweep_does_not_move_is_told(tmp_path, capsys):
+    small = ["--width", "64", "--depth", "4", "--points", "30", "--config", "integer_only"]
+    assert main([*small, "--adc-bits", "6", "8", "--out", str(tmp_path / "a")]) == 0
+    *notes, _ = capsys.readouterr().err.splitlines()
+    energy = "adc_levels and array_rows do not move the energy of a conversion: adc_energy_j"
+    clock = "adc_levels, array_rows and columns_per_adc do not move the clock: clock_hz"
+    assert notes == [
+        f"python -m model.cost.sweep: note: {line} states it" for line in (energy, clock)
+    ]
+    one = ["--adc-bits", "6", "--array", "64", "--columns-per-adc", "8"]
+    assert main([*small, *one, "--out", str(tmp_path / "b")]) == 0
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert varied([A, B]) == {"columns_per_adc"}
+    assert varied([A, A._replace(array=32, width=128)]) == {"array_rows", "array_columns"}
+
+
 def test_points_are_chosen_by_the_seed():
     points = grid(VALUES, BASE)
     assert choose(points, 10, 0) == choose(points, 10, 0) != choose(points, 10, 1)
@@ -159,9 +202,10 @@ def test_a_journal_gives_back_what_was_stored(tmp_path):
 def test_what_is_stored_is_not_simulated_again(tmp_path, monkeypatch):
     points = grid(VALUES, BASE)
     simulated = []
-    monkeypatch.setattr(
-        command, "cost", lambda point, base: simulated.append(point) or cost(point, base)
-    )
+    for module in (command, workers):
+        monkeypatch.setattr(
+            module, "cost", lambda point, base: simulated.append(point) or cost(point, base)
+        )
     first = sweep(points[:30], BASE, tmp_path / JOURNAL)
     again = sweep(points, BASE, tmp_path / JOURNAL)
     assert len(simulated) == len(points) + 1  # one is checked
@@ -196,7 +240,10 @@ def test_a_journal_of_something_else_is_refused(tmp_path):
         sweep([A], BASE, nan)
 
 
-@pytest.mark.parametrize("content", [b"x\n", b"{}\n", b"[]\n", b'{"op_code": 4}\n', b"\xff\n" * 9])
+@pytest.mark.parametrize(
+    "content",
+    [b"x\n", b"{}\n", b"[]\n", b'{"op_code": 4}\n', b"\xff\n" * 9, bytes(range(1, 250)) * 9],
+)
 def test_a_journal_that_is_none_is_one_line(tmp_path, content, capsys):
     (tmp_path / JOURNAL).write_bytes(content)
     with pytest.raises(SystemExit) as error:
@@ -205,6 +252,7 @@ def test_a_journal_that_is_none_is_one_line(tmp_path, content, capsys):
     told = capsys.readouterr().err
     assert told.count("\n") == 1
     assert "must be the journal of a sweep" in told
+    assert len(told) < 150 + len(str(tmp_path))
 
 
 def run(out, *more):
@@ -261,6 +309,9 @@ def test_the_command_s_errors(tmp_path, capsys):
         ("--width", "5"): "width must be an integer from 12 to 4096, not 5",
         ("--cell-bits", "9"): "cell-bits must be an integer from 1 to 8, not 9",
         ("--config", "date2042"): "; the nearest is date2024",
+        ("--points", "6_4"): "points must be an integer from 1 to 1000000, not '6_4'",
+        ("--points", "٦٤"): "points must be an integer from 1 to 1000000, not '٦٤'",
+        ("--out", "/proc/foo"): "--out must be writable: /proc/foo: ",
         ("--points", "0"): "points must be an integer from 1 to 1000000, not 0",
         ("--points", "9", "--grid"): "not allowed with argument",
         ("--shift", "up"): "invalid choice: 'up'",

@@ -20,6 +20,7 @@ from model.cost.overrides import override
 from model.cost.report import page
 from model.cost.results import csv_text, record
 from model.cost.simulate import ChipCost, simulate
+from model.cost.stated import unmoved
 from model.cost.text import comparison, summary, totals
 
 __all__ = ["main"]
@@ -59,6 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write a line a layer")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write a page with charts")
     options = parser.parse_args(arguments)
+    if options.csv and options.html and options.csv.resolve() == options.html.resolve():
+        cli.bad_input(PROGRAM, f"--csv and --html must be two files, not both {options.html}")
     names = [options.network, *(options.compare or ())]
     try:
         config = load_config(options.config)
@@ -72,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ]
     except ParameterError as error:
         cli.bad_input(PROGRAM, error)
-    warnings = _warnings(config, names, costs)
+    warnings = _warnings(config, names, costs, options.set or ())
     _write(options.csv, csv_text(costs))
     if options.html:
         _write(options.html, page(costs, warnings))
@@ -99,14 +102,18 @@ def _chosen(config: Config, name: str, settings: Sequence[str]) -> Config:
     return override(config.for_network(name), settings)
 
 
-def _warnings(config: Config, names: Sequence[str], costs: Sequence[ChipCost]) -> list[str]:
-    """Return what keeps the networks from being what was asked for, or from being compared."""
+def _warnings(
+    config: Config, names: Sequence[str], costs: Sequence[ChipCost], settings: Sequence[str]
+) -> list[str]:
+    """Return what keeps networks and settings from being what was asked for, or from comparing."""
     found = [
         f"{config.simulated(name)} is simulated for {name}, as {config.name} says"
         for name in names
         if config.simulated(name) != name
     ]
-    return found + incomparable(names, costs)
+    keys = {setting.partition("=")[0] for setting in settings}
+    idle = dict.fromkeys(line for cost in costs for line in unmoved(cost.config, keys))
+    return [*found, *idle, *incomparable(names, costs)]
 
 
 def _text(

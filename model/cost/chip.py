@@ -189,7 +189,7 @@ def chip_and_layers(mapping: ChipMapping, config: Config, node: Node) -> tuple[C
     """
     side = mapping.tile_side or 4 * max(config.array_rows, config.array_columns)
     layers = _layers(mapping, config, side)
-    tiles = math.ceil(layers.tiles.sum())
+    tiles = max(1, math.ceil(layers.tiles.sum()))
     pe_side = side // _PES
     whole = max(1, pe_side // config.array_rows) * max(1, pe_side // config.array_columns)
     placed = mapping.owned_cells // (config.array_rows * config.array_columns)
@@ -212,6 +212,8 @@ def _layers(mapping: ChipMapping, config: Config, side: int) -> Layers:
         return np.array([getattr(each, value) for each in mapping.layers], np.float64)
 
     positions, rows, columns = column("positions"), column("rows"), column("columns")
+    # Nothing is read for a layer without crossbars; its outputs, biases alone, are written.
+    rows *= column("arrays") > 0
     steps = positions / column("copies")
     tiles, row_tiles, column_tiles = map(column, ("tiles", "row_tiles", "column_tiles"))
     if not mapping.tile_side:

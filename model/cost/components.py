@@ -55,7 +55,8 @@ Count = TypeVar("Count", float, Values)
 
 _RENT = 2 / 3
 """Rent's exponent: a block of n tiles has n^_RENT times the links of one (Landman and Russo, IEEE
-Trans. Computers C-20(12), 1971). Chosen, not fitted: of ½, ⅔ and 1 it meets most latencies."""
+Trans. Computers C-20(12), 1971). Assumed, not fitted: of ½, ⅔ and 1 it meets most latencies. It
+affects the latency of the global buffer alone, of layers over several columns of tiles."""
 
 
 def areas(chip: Chip, constants: Constants) -> dict[str, float]:
@@ -104,9 +105,10 @@ def latencies(chip: Chip, layers: Layers, constants: Constants) -> dict[str, Val
     """Return the latency in s of each component, one value a layer."""
     config, k = chip.config, constants
     vectors = layers.positions
-    conversions = layers.steps * layers.act_bits * config.columns_per_adc
+    placed = layers.arrays > 0
+    conversions = layers.steps * layers.act_bits * config.columns_per_adc * placed
     # An ADC's columns hold fewer weights, but at least one is put together.
-    weights = layers.steps * np.maximum(1, config.columns_per_adc / layers.weight_cells)
+    weights = layers.steps * np.maximum(1, config.columns_per_adc / layers.weight_cells) * placed
     depth = np.ceil(np.log2(layers.row_arrays))
     outputs = vectors * layers.outputs * layers.act_bits
     pe = _bits(layers, chip.pe_side)
@@ -144,8 +146,9 @@ def _shift_add_bits(chip: Chip, act_bits: Count, weight_cells: Count) -> Count:
 
 def _bits(layers: Layers, side: int) -> tuple[Values, Values]:
     """Return the bits of a vector into and out of a square of so many cells a side."""
-    read = np.minimum(layers.rows, side) * layers.act_bits
-    written = np.minimum(layers.columns, side) * layers.act_bits / layers.weight_cells
+    act_bits = layers.act_bits * (layers.arrays > 0)
+    read = np.minimum(layers.rows, side) * act_bits
+    written = np.minimum(layers.columns, side) * act_bits / layers.weight_cells
     return read, written
 
 

@@ -121,10 +121,12 @@ class Config:
     )
     shift_clock_hz: float = quantity("clock of the shift module", "Hz", 1e5, 1e11)
     shift_energy_j: float = quantity(
-        "energy of a moved pixel where it was measured", "J", 1e-17, 1e-9, equal=_TECHNOLOGY
+        "energy of a moved pixel at 28 nm", "J", 1e-17, 1e-9, equal=_TECHNOLOGY
     )
     shift_energy_divisor: float = quantity(
-        "from that energy to node_nm's", "1", 0.1, 100, equal=_TECHNOLOGY
+        "from that energy, of 28 nm, to 22 nm; to other nodes by the same power of the node",
+        *("1", 0.1, 100),
+        equal=_TECHNOLOGY,
     )
 
     def __post_init__(self) -> None:

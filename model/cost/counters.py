@@ -2,9 +2,9 @@
 """What the RTL's activity counters counted of real images, from a file of anybody's; a leaf.
 
 ``python -m cosim.run --intnet DIR --counters FILE`` writes it: the sha256 of ``intnet.json``, the
-number of images, and by layer the sums of all counters over these images. A command drives the
-planes of a vector into every crossbar of its layer, and a vector has a command for each column
-group: so the wordlines that are counted are those of one vector times ``column_groups``.
+number of images, the outputs of a page, and by layer the sums of all counters over these images.
+A vector drives its planes into every page that is stored (`hw.pages`), but for the rows that the
+page's mask gates (`hw.row_masks`): so the wordlines that are counted are a share of those.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from typing import Any
 
 import numpy as np
 
+from hw.pages import counted
 from hw.params import ParameterError, check_integer
+from hw.row_masks import Masks, gates
 from model.cost.statistics import Activity
 from model.intnet import Crossbar, IntNet, digest
 
@@ -25,11 +27,11 @@ __all__ = ["CountersError", "read"]
 
 MAX_BYTES = 1 << 20
 MAX_IMAGES = 10_000
-MAX_GROUPS = 1 << 16
+MAX_OUTPUTS = 1 << 16
 MAX_COUNT = (1 << 63) - 1
 
-FIELDS = ("digest", "images", "layers")
-COUNTS = ("column_groups", "conversions", "active_wordlines", "sampled_pages", "map_writes")
+FIELDS = ("digest", "images", "page_outputs", "layers")
+COUNTS = ("conversions", "active_wordlines", "sampled_pages", "map_writes")
 
 
 class CountersError(ParameterError):
@@ -72,30 +74,42 @@ def _activities(value: object, net: IntNet) -> dict[str, Activity]:
             f"digest must be {wanted}, that of the network, not {reprlib.repr(found['digest'])}"
         )
     images = check_integer("images", found["images"], 1, MAX_IMAGES)
+    outputs = check_integer("page_outputs", found["page_outputs"], 1, MAX_OUTPUTS)
     layers = [layer for layer in net.layers if isinstance(layer, Crossbar)]
     counts = _object("layers", found["layers"], tuple(layer.name for layer in layers))
-    return {layer.name: _activity(net, layer, images, counts[layer.name]) for layer in layers}
+    return {
+        layer.name: _activity(net, layer, images, _rows(net, layer, outputs, masks),
+                              counts[layer.name])
+        for layer, masks in zip(layers, gates(net, layers, outputs), strict=True)
+    }  # fmt: skip
 
 
-def _activity(net: IntNet, layer: Crossbar, images: int, value: object) -> Activity:
+def _rows(net: IntNet, layer: Crossbar, outputs: int, masks: Masks) -> list[int]:
+    """Return how many rows a vector may drive in each page that is stored."""
+    return [
+        int(masks[group][tile].kept().sum())
+        if masks
+        else min(net.array_rows, layer.rows - tile * net.array_rows)
+        for group, tile in np.argwhere(counted(net, layer, outputs)).tolist()
+    ]
+
+
+def _activity(
+    net: IntNet, layer: Crossbar, images: int, rows: list[int], value: object
+) -> Activity:
     counts = _object(layer.name, value, COUNTS)
     for name in COUNTS:
-        low, high = (1, MAX_GROUPS) if name == "column_groups" else (0, MAX_COUNT)
-        check_integer(f"{layer.name}: {name}", counts[name], low, high)
-    groups = counts["column_groups"]
+        check_integer(f"{layer.name}: {name}", counts[name], 0, MAX_COUNT)
     vectors = images * math.prod(net.maps[layer.out].shape) // layer.outputs
-    pages = vectors * groups * -(-layer.rows // net.array_rows)
-    if counts["sampled_pages"] != pages:
+    if counts["sampled_pages"] != len(rows) * vectors:
         raise ParameterError(
-            f"{layer.name}: sampled_pages must be {pages}, {groups} column groups of {vectors} "
-            f"vectors, not {counts['sampled_pages']}"
+            f"{layer.name}: sampled_pages must be {len(rows) * vectors}, {len(rows)} stored pages "
+            f"of {vectors} vectors, not {counts['sampled_pages']}"
         )
-    reads = vectors * layer.act_bits * layer.rows
-    driven, rest = divmod(counts["active_wordlines"], groups)
-    if rest or driven > reads:
+    reads, driven = vectors * layer.act_bits * sum(rows), counts["active_wordlines"]
+    if driven > reads:
         raise ParameterError(
-            f"{layer.name}: active_wordlines must be a multiple of {groups} up to "
-            f"{reads * groups}, not {counts['active_wordlines']}"
+            f"{layer.name}: active_wordlines must be at most {reads}, not {driven}"
         )
     return Activity(driven=np.array([[driven]]), reads=reads, images=images, counted=True)
 

@@ -9,6 +9,7 @@ eight lanes, one a direction. A leaf.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterable
 
 from hw import timing
@@ -17,6 +18,9 @@ from model.cost.config import Config
 from model.cost.layers import Layer
 
 __all__ = ["ShiftCost", "shift_cost", "total"]
+
+_MEASURED_NM, _DIVIDED_NM = 28.0, 22.0
+"""Nodes of ``shift_energy_j``, and of that energy over ``shift_energy_divisor``."""
 
 _LANES = len(Direction.moving())
 
@@ -65,8 +69,14 @@ def shift_cost(layer: Layer, config: Config) -> ShiftCost:
         cycles=cycles,
         latency_s=cycles / config.shift_clock_hz,
         moved_pixels=moved,
-        energy_j=moved * config.shift_energy_j / config.shift_energy_divisor,
+        energy_j=moved * config.shift_energy_j / _divisor(config),
     )
+
+
+def _divisor(config: Config) -> float:
+    """Return what leads from the node of the measurement to the chip's: a power of the node."""
+    ways = [math.log(_MEASURED_NM / node) for node in (config.node_nm, _DIVIDED_NM)]
+    return float(config.shift_energy_divisor ** (ways[0] / ways[1]))
 
 
 def total(costs: Iterable[ShiftCost]) -> ShiftCost:

@@ -23,6 +23,7 @@ __all__ = ["Journal"]
 
 NAME = "sweep"
 MAX_BYTES = 256 << 20
+MAX_SHOWN = 100
 _SHIFTS = ("fused", "in_place", "lanes")
 # What Optuna raises when it replays lines that it did not write.
 _REPLAY = (ValueError, KeyError, TypeError, AttributeError, IndexError, AssertionError,
@@ -46,7 +47,7 @@ class Journal:
     """
 
     def __init__(self, file: Path, base: Config) -> None:
-        self._file = file
+        self.file = file
         design = json.dumps({key.name: getattr(base, key.name) for key in keys()})
         try:
             import optuna
@@ -77,18 +78,20 @@ class Journal:
             raise ParameterError(f"{file} must be of a sweep with the same --config")
 
     def _broken(self, error: object) -> ParameterError:
-        return ParameterError(f"{self._file} must be the journal of a sweep: {error!r}")
+        shown = repr(error)  # which may quote a whole line
+        shown = shown if len(shown) <= MAX_SHOWN else f"{shown[: MAX_SHOWN - 1]}…"
+        return ParameterError(f"{self.file} must be the journal of a sweep: {shown}")
 
     def _mend(self) -> None:
         """Drop the line that a killed process did not finish: the next would be joined to it."""
         from optuna.storages.journal import JournalFileSymlinkLock
 
-        if (size := self._file.stat().st_size) > MAX_BYTES:
-            raise ParameterError(f"{self._file} must have at most {MAX_BYTES} bytes, not {size}")
-        lock = JournalFileSymlinkLock(str(self._file))
+        if (size := self.file.stat().st_size) > MAX_BYTES:
+            raise ParameterError(f"{self.file} must have at most {MAX_BYTES} bytes, not {size}")
+        lock = JournalFileSymlinkLock(str(self.file))
         lock.acquire()
         try:
-            with self._file.open("r+b") as file:
+            with self.file.open("r+b") as file:
                 data = file.read()
                 if (end := data.rfind(b"\n") + 1) < len(data):
                     file.truncate(end)

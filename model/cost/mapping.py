@@ -206,8 +206,7 @@ def _owned_arrays(layer: Layer, config: Config) -> LayerMapping:
         arrays = _diagonal(rows // groups, columns // groups, groups, sides)
     elif layer.statistics is not None:
         stored = layer.statistics.stored(*sides, config.cell_bits)
-        # A layer without any weight keeps a crossbar: its bias needs a place on the chip.
-        arrays = max(1, int(stored.sum()))
+        arrays = int(stored.sum())
         used_cells = int(_parts(rows, sides[0]) @ stored @ _parts(columns, sides[1]))
     return LayerMapping(
         layer=layer,

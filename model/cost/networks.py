@@ -22,12 +22,16 @@ from model.cost.layers import Layer, Network
 from model.cost.statistics import Activity, measure
 from model.intnet import Crossbar, IntNet, MaxPool, SumPool
 from model.layer_shape import MAX_TEXT, LayerShape, layers_from_json
-from model.layers import BASELINES, NAMES, layer_shapes
+from model.layers import BASELINES, layer_shapes
 
 __all__ = ["REFERENCE_DENSENET", "from_intnet", "from_json", "load", "named"]
 
 REFERENCE_DENSENET = "densenet40_12_dense"
 """The list of the reference simulator: see `named`."""
+
+_ISOTROPIC = re.compile(
+    r"(psp|sp|convmixer)[_-]?([0-9]{1,6})(?:[_-]([0-9]{1,6}))?(?![0-9])", re.IGNORECASE
+)
 
 _DIRECTIONS = len(Direction.moving())
 
@@ -87,7 +91,8 @@ def named(name: str) -> Network:
         try:
             shapes = layer_shapes(name, num_classes=classes, image_size=side)
         except ParameterError as error:
-            raise ParameterError(f"{error}{_nearest(name)}") from None
+            hint = _nearest(name) if str(error).startswith("name ") else ""
+            raise ParameterError(f"{error}{hint}") from None
     pools = _pools(name, shapes)
     return Network(
         name=name,
@@ -100,9 +105,16 @@ def named(name: str) -> Network:
 
 def _nearest(name: str) -> str:
     """Return a hint to a known name that looks alike, if there is one."""
-    families = [f"{family}_{w}_{d}" for family in ("psp", "sp") for w, d in ((128, 8), (256, 12))]
-    known = [*BASELINES, REFERENCE_DENSENET, *families, *NAMES]
-    close = difflib.get_close_matches(str(name), known, n=1)
+    if parts := _ISOTROPIC.match(str(name)):
+        # With another ending, in capitals, or without its depth.
+        meant = "_".join((parts[1].lower(), parts[2], parts[3] or "8"))
+        try:
+            layer_shapes(meant)
+        except ParameterError:
+            return ""
+        return f"; the nearest is {meant}"
+    known = [*BASELINES, REFERENCE_DENSENET, "psp_256_8", "sp_256_24"]
+    close = difflib.get_close_matches(str(name).lower(), known, n=1)
     return f"; the nearest is {close[0]}" if close else ""
 
 

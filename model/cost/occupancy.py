@@ -127,9 +127,7 @@ def _in_arrays(layer: LayerMapping) -> Occupancy:
             for place, each in arrays.items()
             if stored[place]
         ]
-        # A layer without any weight keeps the first.
         absent = [each for place, each in arrays.items() if not stored[place]]
-        absent = absent if used else absent[1:]
     return _without_tiles(
         layer,
         height=layer.row_arrays * down,

@@ -64,9 +64,11 @@ def _value(key: Key, text: str) -> object:
 
 
 def _number(text: str) -> int | float | str:
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            pass
+    # Python takes 6_4 and other alphabets' digits too, which are more likely slips.
+    if text.isascii() and "_" not in text:
+        for kind in (int, float):
+            try:
+                return kind(text)
+            except ValueError:
+                pass
     return text

@@ -35,7 +35,8 @@ class LayerMapping:
     row_arrays, column_arrays : int
         Arrays that one copy of the matrix spans: ⌈R/array_rows⌉ and ⌈C/array_columns⌉.
     arrays : int
-        Arrays that one copy is stored in; fewer than their product where some hold no weight.
+        Arrays that one copy is stored in; fewer than their product where some hold no weight, 0
+        where none does.
     used_cells : int
         Cells of one copy that store a weight.
     owned_cells : int
@@ -88,17 +89,17 @@ class LayerMapping:
     @property
     def utilisation(self) -> float:
         """Share of the owned cells that are used, copies included: the papers' figure."""
-        return self.copies * self.used_cells / self.owned_cells
+        return _share(self.copies * self.used_cells, self.owned_cells)
 
     @property
     def unique_utilisation(self) -> float:
         """Share of the owned cells that hold a weight which no other cell holds."""
-        return self.used_cells / self.owned_cells
+        return _share(self.used_cells, self.owned_cells)
 
     @property
     def array_utilisation(self) -> float:
         """Share of the cells of the arrays of one copy that are used."""
-        return self.used_cells / self.array_cells
+        return _share(self.used_cells, self.array_cells)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -142,15 +143,21 @@ class ChipMapping:
 
         Which is the mean of the layers', weighted with their tiles.
         """
-        return sum(layer.copies * layer.used_cells for layer in self.layers) / self.owned_cells
+        used = sum(layer.copies * layer.used_cells for layer in self.layers)
+        return _share(used, self.owned_cells)
 
     @property
     def unique_utilisation(self) -> float:
         """Share of the owned cells that hold a weight which no other cell holds."""
-        return sum(layer.used_cells for layer in self.layers) / self.owned_cells
+        return _share(sum(layer.used_cells for layer in self.layers), self.owned_cells)
 
     @property
     def array_utilisation(self) -> float:
         """Share of the cells of the arrays of one copy that are used."""
         cells = sum(layer.array_cells for layer in self.layers)
-        return sum(layer.used_cells for layer in self.layers) / cells
+        return _share(sum(layer.used_cells for layer in self.layers), cells)
+
+
+def _share(used: int, cells: int) -> float:
+    """Return the share of cells that are used; 0 where none is placed."""
+    return used / cells if cells else 0.0

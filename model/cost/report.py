@@ -14,6 +14,7 @@ from html import escape
 from pathlib import Path
 from string import Template
 
+from model.cost.avoided import avoided
 from model.cost.charts import crossbars, legend, scale, stacked
 from model.cost.components import ANALOG
 from model.cost.config import Config, keys
@@ -54,6 +55,7 @@ def page(costs: Sequence[ChipCost], warnings: Sequence[str] = ()) -> str:
         warnings=_list(warnings, "warning"),
         summary=_summary(costs),
         breakdown=_breakdown(costs),
+        avoided=_avoided(costs),
         networks="\n".join(map(_network, costs)),
         configurations=_configurations(costs),
         constants=_constants(),
@@ -98,6 +100,19 @@ def _breakdown(costs: Sequence[ChipCost]) -> str:
         rows = [(cost.network, groups(cost)) for cost in costs]
         parts += [f"<h3>{what}</h3>", stacked(rows, unit, shares=True), legend(rows[0][1])]
     return "\n".join(parts)
+
+
+def _avoided(costs: Iterable[ChipCost]) -> str:
+    rows = [
+        (cost.network, name, f"{cells / 1000:,.0f}", f"{1e6 * area:.3f}", si(energy, "J"))
+        for cost in costs
+        for name, cells, area, energy in avoided(cost)
+    ]
+    return (
+        f"<h2>What it avoids</h2>{_table(('network', '', 'cells, k', 'area mm²', 'energy'), rows)}"
+        '<p class="soft">What tables for sparsity and floating-point scales would add, by the '
+        "factors of Huai et al.; both together are assumed to be their product.</p>"
+    )
 
 
 def _network(cost: ChipCost) -> str:

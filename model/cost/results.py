@@ -28,6 +28,7 @@ NOT_MODELLED = (
     "the wires' resistance in an array",
     "noise",
     "write energy",
+    "columns that are sampled and held: each conversion drives the rows anew",
     "cells whose access transistor follows ron_ohm, and ADCs other than flash",
 )
 """What is in none of the figures."""
@@ -88,6 +89,8 @@ def assumptions(cost: ChipCost) -> tuple[str, ...]:
             f"energies follow the stored weights, and activations of {images} real "
             f"image{'s' * (images > 1)}{', as counted in RTL' * counted}"
         )
+    if config.row_gating is not None and None in statistics:
+        found.append("no row is gated: which ones masks would gate follows from weights")
     return (*found, *cost.mapping.notes)
 
 

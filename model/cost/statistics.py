@@ -31,9 +31,10 @@ class Activity:
     ----------
     driven : numpy.ndarray
         int64 [act_bits, rows]: vectors in which a plane drives a row, the least significant plane
-        first; [1, 1] where only their sum is known.
+        first; [1, 1] where only their sum is known, over all pages that are stored.
     reads : int
-        What the sum would be if each plane drove each row: vectors·act_bits·rows.
+        What the sum would be if each plane drove each row: vectors·act_bits·rows; of those rows
+        of those pages that are not gated.
     images : int
         Real images that they are of.
     counted : bool
@@ -47,7 +48,7 @@ class Activity:
 
     def mean(self) -> float:
         """Return the mean share of rows that a plane drives."""
-        return int(self.driven.sum()) / self.reads
+        return int(self.driven.sum()) / self.reads if self.reads else 0.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)

@@ -5,19 +5,16 @@
 
 writes ``journal.log``, each point as soon as it is known, then ``points.csv``, ``front.csv`` and
 ``front.svg``; ``--resume`` goes on from the journal. The same options give the same three files,
-in one go or in several, with any number of processes. A leaf; Optuna is imported when it starts.
+in one go or in several, with any number of processes or jobs of a cluster. A leaf; Optuna is
+imported when it starts.
 """
 
 from __future__ import annotations
 
-import concurrent.futures
 import contextlib
 import json
-import multiprocessing
-import signal
 import sys
 from collections.abc import Iterator, Sequence
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
@@ -28,17 +25,19 @@ from model.cost.config import Config
 from model.cost.config_file import load
 from model.cost.front import csv_text, designs, draw, front, markdown, row
 from model.cost.journal import Journal
-from model.cost.space import Cost, Point, choose, cost, grid
+from model.cost.space import AXES, Cost, Point, choose, cost, grid, varied
+from model.cost.stated import unmoved
+from model.cost.workers import CLUSTERS, WorkerError, check_cluster, simulated
 
 __all__ = ["main", "sweep"]
 
 PROGRAM = "python -m model.cost.sweep"
 JOURNAL = "journal.log"
-BATCH = 20
-"""Points that a process takes at a time: a tenth of a second at most."""
 
 
-def sweep(points: Sequence[Point], base: Config, file: Path, *, jobs: int = 1) -> dict[Point, Cost]:
+def sweep(
+    points: Sequence[Point], base: Config, file: Path, *, jobs: int = 1, cluster: str | None = None
+) -> dict[Point, Cost]:
     """Return what points cost; those in the journal are not simulated again.
 
     Parameters
@@ -48,12 +47,15 @@ def sweep(points: Sequence[Point], base: Config, file: Path, *, jobs: int = 1) -
     file : Path
         The journal.
     jobs : int
-        Processes.
+    cluster : {"slurm", "local"}, optional
+        As `model.cost.workers.simulated` takes them.
 
     Raises
     ------
     ParameterError
         If the journal is another one's, or of an earlier model.
+    WorkerError
+        If a process or a job has ended before its points.
     OSError
         If it cannot be written.
     """
@@ -63,44 +65,11 @@ def sweep(points: Sequence[Point], base: Config, file: Path, *, jobs: int = 1) -
     if wanted and stored[wanted[0]] != cost(wanted[0], base):
         raise ParameterError(f"{file} must be of this version of the cost model")
     missing = [point for point in points if point not in stored]
-    batches = [missing[start : start + BATCH] for start in range(0, len(missing), BATCH)]
     with _progress(len(points), len(points) - len(missing)) as advance:
-        if jobs == 1:
-            for batch in batches:
-                advance(_simulate(journal, batch, base))
-        else:
-            with concurrent.futures.ProcessPoolExecutor(
-                min(jobs, max(1, len(batches))),
-                # Not forked: the bar's thread would be.
-                mp_context=multiprocessing.get_context("spawn"),
-                initializer=_open,
-                initargs=(file, base),
-            ) as pool:
-                for done in pool.map(_work, batches):
-                    advance(done)
+        for done in simulated(missing, base, journal, jobs=jobs, cluster=cluster):
+            advance(done)
     stored = journal.read()
     return {point: stored[point] for point in points}
-
-
-def _simulate(journal: Journal, batch: Sequence[Point], base: Config) -> int:
-    for point in batch:
-        journal.append(point, cost(point, base))
-    return len(batch)
-
-
-_opened: tuple[Journal, Config]
-
-
-def _open(file: Path, base: Config) -> None:
-    """Begin a process of the pool; Ctrl-C is its parent's to tell."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    global _opened
-    _opened = Journal(file, base), base
-
-
-def _work(batch: Sequence[Point]) -> int:
-    journal, base = _opened
-    return _simulate(journal, batch, base)
 
 
 @contextlib.contextmanager
@@ -121,30 +90,37 @@ def _parser() -> cli.Parser:
         "--config", default="date2024_22nm", metavar="NAME",
         help="the design that is varied: a published one, or a file .toml",
     )  # fmt: skip
-    lists: dict[str, tuple[list[int], int]] = {
-        "width": ([64, 128, 256], 4096),
-        "depth": ([4, 8, 12, 16], 1024),
-        "array": ([32, 64, 128, 256], 4096),
-        "cell-bits": ([1, 2, 4], 8),
-        "adc-bits": ([5, 6, 7, 8], 16),
-        "columns-per-adc": ([4, 8, 16], 4096),
-    }
-    for name, (default, high) in lists.items():
-        kind = cli.integer(name, 1, high)
-        parser.add_argument(f"--{name}", type=kind, nargs="+", default=default, metavar="N")
-    shifts = ["fused", "in_place", "lanes"]
-    parser.add_argument("--shift", nargs="+", choices=shifts, default=shifts)
+    highest = {
+        "width": 4096, "depth": 1024, "array": 4096, "cell_bits": 8, "adc_bits": 16,
+        "columns_per_adc": 4096,
+    }  # fmt: skip
+    for name, high in highest.items():
+        option = name.replace("_", "-")
+        parser.add_argument(
+            f"--{option}", type=cli.integer(option, 1, high), nargs="+", metavar="N",
+            help=f"default: {' '.join(map(str, AXES[name]))}, and --config's, as far as it allows",
+        )  # fmt: skip
+    parser.add_argument("--shift", nargs="+", choices=AXES["shift"], help="default: all")
     amount = parser.add_mutually_exclusive_group()
     amount.add_argument("--points", type=cli.integer("points", 1, 1_000_000), default=1000,
                         metavar="N", help="at random from the grid, at most")  # fmt: skip
     amount.add_argument("--grid", action="store_true", help="the whole grid")
     parser.add_argument("--seed", type=cli.integer("seed", 0, 2**32 - 1), default=0, metavar="S")
     parser.add_argument("--jobs", type=cli.integer("jobs", 1, 1024), default=1, metavar="N",
-                        help="processes")  # fmt: skip
+                        help="processes, or jobs of --cluster")  # fmt: skip
+    parser.add_argument("--cluster", choices=CLUSTERS,
+                        help="submitit sends jobs to SLURM, or tries them here")  # fmt: skip
     parser.add_argument("--out", type=Path, default=Path("build/sweep"), metavar="DIR")
     parser.add_argument("--resume", action="store_true", help="go on from the journal in --out")
     parser.add_argument("--json", action="store_true", help="print the front as JSON")
     return parser
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cli.OutputError(f"--out must be writable: {folder}: {error.strerror}") from None
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -153,7 +129,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     file = options.out / JOURNAL
     try:
         base = load(options.config)
-        points = grid({name: getattr(options, name) for name in Point._fields}, base)
+        asked = {name: getattr(options, name) for name in Point._fields}
+        points = grid({name: values for name, values in asked.items() if values}, base)
         if not options.grid:
             points = choose(points, options.points, options.seed)
         cli.check_folder(options.out, owner=JOURNAL)
@@ -161,8 +138,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise ParameterError(f"{file} must be new, or go on with --resume")
         if options.resume and not file.exists():
             raise ParameterError(f"{file} must be there to go on from it")
-        options.out.mkdir(parents=True, exist_ok=True)
-        found = designs(sweep(points, base, file, jobs=options.jobs), base, measured())
+        if options.cluster:
+            check_cluster(options.cluster)
+        for line in unmoved(base, varied(points)):
+            print(f"{PROGRAM}: note: {line}", file=sys.stderr)
+        _make(options.out)
+        found = designs(
+            sweep(points, base, file, jobs=options.jobs, cluster=options.cluster), base, measured()
+        )
         best = front(found)
         title = f"{len(found):,} designs, {len(best):,} on the front of their network: {base.name}"
         files: dict[str, str | bytes] = {
@@ -173,9 +156,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         cli.write_files(options.out, files, owner=JOURNAL)
     except (ParameterError, cli.OutputError) as error:
         cli.bad_input(PROGRAM, error)
-    except (OSError, BrokenProcessPool) as error:
-        print(f"{PROGRAM}: error: {error}; --resume goes on", file=sys.stderr)
-        return 1
+    except (OSError, WorkerError) as error:
+        return cli.failed(PROGRAM, f"{error}; --resume goes on")
     print(json.dumps([row(each) for each in best], indent=1) if options.json else markdown(best))
     print(f"{len(best)} of {len(found)} designs; {options.out}", file=sys.stderr)
     return 0

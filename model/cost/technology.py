@@ -4,8 +4,9 @@
 A constant holds at `REFERENCE_NM`; what it does at other nodes follows from rules, each with a
 scale of its own (`Node`). Supply voltages: the nominal ones of the predictive technology models,
 planar down to 22 nm (PTM, Zhao and Cao, IEEE TED 53(11), 2006; ptm.asu.edu) and FinFETs below
-(PTM-MG, Sinha et al., DAC 2012); between nodes by interpolation over the logarithm of the node. A
-leaf.
+(PTM-MG, Sinha et al., DAC 2012); between nodes by interpolation over the logarithm of the node.
+They are assumed: written down as generally known, not read off the models' files. They scale logic,
+wires and leakage at other nodes than 22 nm; what is fitted fixes only the one of 32 nm. A leaf.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ SUPPLY_V = {
     130.0: 1.3, 90.0: 1.2, 65.0: 1.1, 45.0: 1.0, 32.0: 0.9, 22.0: 0.8,
     14.0: 0.8, 10.0: 0.75, 7.0: 0.7,
 }  # fmt: skip
-"""Nominal supply in volt by node in nm, PTM and PTM-MG; outside of these, the nearest."""
+"""Nominal supply in volt by node in nm, PTM and PTM-MG, assumed; outside of these, the nearest."""
 
 GATE_INPUT_AREA = 0.19e-6 * 1.4e-6 * (22 / 45) ** 2
 """One input of a gate in m² at 22 nm: a site of the Nangate 45 nm Open Cell Library, 131 F²."""
