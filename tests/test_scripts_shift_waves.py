@@ -37,6 +37,28 @@ def test_the_module_shifts_both_channels_in_its_cycles():
     assert sum(trace["mem_we"]) == 2 * waves.PARAMS.pixels
 
 
+def test_the_cycles_that_the_page_names():
+    page = (waves.FOLDER.parent / "shift-ip.md").read_text()
+    trace, _ = waves.module_trace()
+    high = {
+        name: [cycle for cycle, value in enumerate(trace[name]) if value]
+        for name in ("start", "ready", "done", "mem_we")
+    }
+    first, second = sorted(set(high["start"]) & set(high["ready"]))
+    assert high["done"][0] == second
+    first_pixel, last = high["mem_we"][0], high["done"][1]
+    for cycle, text in (
+        (first, "`start` with `ready`: the channel"),
+        (first_pixel - 1, "CONFIG: memory is not touched"),
+        (f"{first_pixel}…{second}", "SHIFT: a pixel is read"),
+        (second, "`done`; `ready` takes the next `start`"),
+        (last, "`done` of the second channel: 2·6 + 2 cycles from the first `start`"),
+    ):
+        assert f"\n| {cycle} | {text}" in page
+    assert last - first + 1 == 2 * 6 + 2
+    assert page.count(f", {waves.BEYOND} above,") == 1
+
+
 def test_the_reader_gives_the_shifted_channel():
     trace = waves.reader_trace()
     shifted = golden.shift_channel(pixels(waves.channels()[0]), waves.DIRECTIONS[0])
