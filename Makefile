@@ -11,7 +11,7 @@ RUN := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all prove lint size bench mutate clean distclean
+.PHONY: help setup demo test test-all prove lint size docs bench mutate clean distclean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ lint: $(STAMP) ## ruff and mypy
 
 size: $(STAMP) ## synthesise shift module and accelerator for Artix-7; compare with stored tables
 	$(RUN) -m scripts.size
+
+docs: $(STAMP) ## the documents as a site, build/docs/index.html; a link to nowhere fails
+	$(RUN) -m scripts.site
 
 mutate: $(STAMP) ## seed single faults in the RTL; a simulation or a proof must catch each
 	$(RUN) -m scripts.mutate --jobs $(JOBS)
