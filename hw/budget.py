@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Block RAM that an accelerator takes on an Artix-7, memory by memory, and which boards have it.
 
-Counted from the shapes that a block RAM can have, before any tool: what synthesis makes of a small
-memory may differ by a block.
+Counted from the shapes that a block RAM can have, and from what one is worth to synthesis: a memory
+of few bits becomes flip-flops.
 """
 
 from __future__ import annotations
@@ -24,6 +24,10 @@ SHAPES = ((36, 512), (18, 1024), (9, 2048), (4, 4096), (2, 8192), (1, 16384))
 """Bits and words of half a block RAM; a port as wide as the first can only read or write."""
 
 
+FLIP_FLOPS = 128
+"""For which Yosys rather takes half a block RAM (brams_xc4v.txt); measured, for three more."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Store:
     """Memories of one kind: ``count`` of ``words`` words of ``bits`` bits, in half block RAMs."""
@@ -35,8 +39,9 @@ class Store:
 
 
 def halves(bits: int, words: int) -> int:
-    """Return the least number of half block RAMs that hold a memory."""
-    return min(-(-bits // width) * -(-words // depth) for width, depth in SHAPES)
+    """Return the least number of half block RAMs that hold a memory; 0 if flip-flops do."""
+    least = min(-(-bits // width) * -(-words // depth) for width, depth in SHAPES)
+    return 0 if bits * words <= FLIP_FLOPS * least + 3 else least
 
 
 def stores(params: AcceleratorParams) -> dict[str, Store]:

@@ -153,7 +153,8 @@ class Buffers(wiring.Component):
         if not all(adds):
             reads_a.append((~(is_a | is_b), self.add_addr))
             enable = self.reads | ~(is_a | is_b)
-        m.d.comb += [memory.a_addr.eq(_chosen(reads_a)), memory.a_en.eq(enable)]
+        if reads_a:  # what the last body layer writes goes to the pool, and may be fetched by none
+            m.d.comb += [memory.a_addr.eq(_chosen(reads_a)), memory.a_en.eq(enable)]
 
         is_host = (self.host_buffer == number) & (self.host_bank == bank)
         is_pass = self.shift_we[bank] & (entry.shift_buffer == number)

@@ -101,7 +101,10 @@ class MaskStore(wiring.Component):
                 write.addr.eq(old.position),
                 write.en.eq(before.valid & old.valid),
             ]
-            for group in range(params.masks):
+            # The last group comes last: what others write in its place is written over.
+            *others, last = range(params.masks)
+            for group in others:
                 kept = Mux(before.group == group, old.keep, read.data[group])
                 m.d.comb += write.data[group].eq(kept)
+            m.d.comb += write.data[last].eq(old.keep)
         return m

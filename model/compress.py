@@ -25,9 +25,10 @@ from torch import nn
 
 from hw import cli
 from hw.params import ParameterError, check_integer
-from model import checkpoint, compress_report, qat
+from model import checkpoint, compress_report, golden, qat
 from model.cell_energy import Skip, network_energy
 from model.compression import Compression, Several
+from model.crossbar_sum import ArrayShape
 from model.data import DataError, Dataset, load
 from model.evaluate import accuracy, load_network
 from model.export import export
@@ -39,7 +40,7 @@ from model.recipe import Recipe
 from model.shrink import shrink
 from model.sparsity import TwofoldSparsity
 from model.state import Prepare
-from model.train import FINAL, LAST, DivergenceError, add_fields, make_folder, train
+from model.train import FINAL, LAST, DivergenceError, add_fields, train
 
 __all__ = ["METHODS", "REPORT", "Compress", "main", "report"]
 
@@ -73,7 +74,8 @@ class Compress:
     granularity : str
         What the register of a page masks: its rows, or weights.
     rows, columns : int
-        Of a crossbar, cells.
+        Of a crossbar, cells. Masks are those of the crossbars that the network trains with, and so
+        are the pages of networks that have RTL.
     kernels : bool
         Prune kernel groups first, then pages: ResNet and VGG.
 
@@ -108,13 +110,23 @@ class Compress:
                 raise ParameterError(
                     f"{name} must be a number of at least 0, not {getattr(self, name):g}"
                 )
-        if self.page_sparsity > (self.sparsity if self.method == "joint" else 0):
+        if self.page_sparsity and self.method != "joint":
             raise ParameterError(
-                f"page_sparsity must be 0, or at most the sparsity of method joint, "
+                f"page_sparsity must be 0 for {self.method}, not {self.page_sparsity:g}: "
+                f"only joint has pages and weights to tell apart"
+            )
+        if self.page_sparsity > self.sparsity:
+            raise ParameterError(
+                f"page_sparsity must be at most the sparsity, {self.sparsity:g}, "
                 f"not {self.page_sparsity:g}"
             )
         for name in ("rows", "columns"):
             check_integer(name, getattr(self, name), 1, 4096)
+        if self.rows != ArrayShape().rows and not (self.kernels and self.method == "aligned"):
+            raise ParameterError(
+                f"rows must be the {ArrayShape().rows} of the integer network's crossbars, "
+                f"not {self.rows}: only aligned pages of ResNet and VGG may be others"
+            )
 
     def make(self) -> Compression:
         """Return what compresses."""
@@ -181,7 +193,10 @@ def report(file: Path, source: Path, dataset: Dataset, settings: Compress) -> di
     if isinstance(old, QuantNetwork):
         energy = _energy(export(old, recipe.model), "none", settings.columns)
     layers = compress_report.count(net, rows=settings.rows, columns=settings.columns)
-    shrunk = compress_report.count(shrink(net), rows=settings.rows, columns=settings.columns)
+    # Where a converter may saturate, rows must stay on their crossbars.
+    lossless = golden.is_lossless(net.array_rows, net.cell_bits, net.adc_bits)
+    small = shrink(net) if lossless else net
+    shrunk = compress_report.count(small, rows=settings.rows, columns=settings.columns)
     # The first layer and the head are not compressed.
     inner = compress_report.totals(layers[1:-1])
     reached = inner.absent / inner.pages
@@ -213,7 +228,7 @@ def options_parser() -> cli.Parser:
     )
     group.add_argument(
         "--page-sparsity", type=float, metavar="SHARE",
-        help="joint: share of the pages that go first (default: half of the sparsity)",
+        help="joint: share of the pages that go first, up to SHARE (default: half of it)",
     )  # fmt: skip
     group.add_argument("--penalty", type=float, default=0.01, metavar="λ", help="of the masks")
     group.add_argument("--bit-penalty", type=float, default=0.0, metavar="β", help="of the codes")
@@ -223,7 +238,7 @@ def options_parser() -> cli.Parser:
     for name in ("rows", "columns"):
         group.add_argument(
             f"--{name}", type=cli.integer(name, 1, 4096), default=64, metavar="COUNT",
-            help=f"{name} of a crossbar, cells",
+            help=f"{name} of a crossbar, cells{' (ResNet and VGG)' * (name == 'rows')}",
         )  # fmt: skip
     fields = [field for field in dataclasses.fields(Recipe) if field.name not in (*TAKEN, "start")]
     told = {"epochs": EPOCHS, **DEFAULTS, "quantize": "the checkpoint's, else int8"}
@@ -286,8 +301,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         else:
             recipe, prepare, teacher = qat.begin(source, recipe, dataset)
         qat.check(recipe, World())
-        if not resume:
-            make_folder(out)
         train(
             recipe, dataset, out, resume=resume, prepare=prepare, teacher=teacher,
             compression=settings.make(), record=dataclasses.asdict(settings),

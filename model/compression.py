@@ -9,7 +9,7 @@ network follows and a killed run goes on to the same weights.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -19,6 +19,7 @@ from hw.params import ParameterError
 from model.crossbar_sum import ArrayShape
 from model.psp import PSP, SP
 from model.quant_network import QuantCrossbar, QuantNetwork
+from model.resnet import ConvNorm, ResNet
 from model.schedule import schedule
 
 __all__ = ["Compression", "CrossbarModule", "Several", "crossbar_modules"]
@@ -35,6 +36,8 @@ class CrossbarModule:
         With a ``weight`` [O, I, k, k] or [O, I].
     carried : bool
         Whether a skip joins what it writes.
+    offset : nn.Module, optional
+        Whose ``bias`` is all that an output without weights says: batch norm, or the layer itself.
     weight_bits : int
     array : ArrayShape
     """
@@ -42,6 +45,7 @@ class CrossbarModule:
     name: str
     module: Any
     carried: bool = False
+    offset: Any = None
     weight_bits: int = 8
     array: ArrayShape = dataclasses.field(default_factory=ArrayShape)
 
@@ -57,7 +61,7 @@ def crossbar_modules(network: nn.Module) -> list[CrossbarModule]:
     Raises
     ------
     ParameterError
-        If the order is not known: networks of floats must be PSP or SP.
+        If the order is not known: networks of floats must be PSP, SP or ResNet.
     """
     head: Any = network.head
     if isinstance(network, QuantNetwork):
@@ -66,14 +70,16 @@ def crossbar_modules(network: nn.Module) -> list[CrossbarModule]:
         ]
         return [
             CrossbarModule(
-                step.name, conv, bool(step.add or step.add_before_table), conv.weight_bits,
+                step.name, conv, bool(step.add or step.add_before_table), conv, conv.weight_bits,
                 getattr(conv, "array", ArrayShape()),  # a skip without weights has none
             )
             for step, conv in modules
-        ] + [CrossbarModule("head", head, False, head.weight_bits, head.array)]  # fmt: skip
+        ] + [CrossbarModule("head", head, False, head, head.weight_bits, head.array)]  # fmt: skip
+    if isinstance(network, ResNet):
+        return [*_residual(network), CrossbarModule("head", head)]
     if not isinstance(network, PSP | SP):
         raise ParameterError(
-            f"only psp_W_D and sp_W_D can be compressed as floats, not {type(network).__name__}"
+            f"only PSP, SP and ResNet can be compressed as floats, not {type(network).__name__}"
         )
     body: Any = network.body
     steps = schedule(body[0].form, len(body))
@@ -82,6 +88,20 @@ def crossbar_modules(network: nn.Module) -> list[CrossbarModule]:
         CrossbarModule(step.name, mix[0], bool(step.add))
         for step, mix in zip(steps, convolutions, strict=True)
     ] + [CrossbarModule("head", head)]
+
+
+def _residual(network: ResNet) -> Iterator[CrossbarModule]:
+    """Yield stem and stages, in the order of `model.quant_cnn.QuantResNet.layers`."""
+    stem: Any = network.stem
+    yield CrossbarModule("stem", stem.conv, offset=stem.norm)
+    for stage, blocks in network.stages.named_children():
+        for number, block in blocks.named_children():
+            for part in ("first", "projection", "second"):
+                name, layer = f"stages.{stage}.{number}.{part}", getattr(block, part)
+                if isinstance(layer, ConvNorm):
+                    yield CrossbarModule(name, layer.conv, part == "second", layer.norm)
+                elif not isinstance(layer, nn.Identity):
+                    yield CrossbarModule(name, layer)
 
 
 class Compression(Protocol):

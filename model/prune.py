@@ -65,6 +65,7 @@ class Pages(nn.Module):
         super().__init__()
         self.shape, self.outputs, self.kernels, self.carried = shape, outputs, kernels, carried
         self.rows = math.prod(shape[1:]) if kernels else rows
+        self.crossbars = -(-self.rows // rows) if kernels else 1
         self.tiles = -(-math.prod(shape[1:]) // self.rows)
         self.groups = -(-shape[0] // outputs)
         # Buffers, so that averaged weights and resumed runs have them as well.
@@ -141,7 +142,7 @@ class AlignedPruning:
     ----------
     sparsity : float
         Share of the pages of all layers but the first and the head, 0 up to less than 1. Of each
-        tile of rows one page stays.
+        layer one stays; if they are kernel groups, fewer may go than asked for.
     penalty : float
         λ, of Σ_l ‖W_l‖₂ over the pages that are about to go.
     rows, columns : int
@@ -189,8 +190,8 @@ class AlignedPruning:
             conv = layer.module
             pages.begin(conv.weight)
             parametrize.register_parametrization(conv, "weight", pages.to(conv.weight.device))
-            if self.kernels and conv.bias is not None:
-                parametrize.register_parametrization(conv, "bias", _Bias(pages))
+            if self.kernels and getattr(layer.offset, "bias", None) is not None:
+                parametrize.register_parametrization(layer.offset, "bias", _Bias(pages))
 
     def _pages(self, layer: CrossbarModule) -> Pages:
         if layer.cells > self.columns:
@@ -203,16 +204,21 @@ class AlignedPruning:
         )  # fmt: skip
 
     def _check(self, layers: dict[str, Pages]) -> None:
-        total = sum(pages.kept.numel() for pages in layers.values())
-        stay = sum(pages.tiles for pages in layers.values())
-        if self._count(total, self.sparsity) > total - stay:
-            name = min(layers, key=lambda name: layers[name].groups)
+        total, most = self._room(list(layers.values()))
+        if not self.kernels and self._count(total, self.sparsity) > most:
+            name = min(layers, key=lambda name: layers[name].kept.numel())
             pages = layers[name]
-            most = math.floor(1000 * (total - stay) / total) / 1000
             raise ParameterError(
-                f"sparsity must be at most {most:g}, not {self.sparsity:g}: more would empty "
-                f"{name}, which has {pages.tiles}x{pages.groups} pages"
+                f"sparsity must be at most {math.floor(1000 * most / total) / 1000:g}, "
+                f"not {self.sparsity:g}: more would empty {name}, "
+                f"which has {pages.tiles}x{pages.groups} pages"
             )
+
+    @staticmethod
+    def _room(layers: list[Pages]) -> tuple[int, int]:
+        """Return how many crossbars there are, and how many of them may go."""
+        total = sum(pages.kept.numel() * pages.crossbars for pages in layers)
+        return total, total - sum(pages.crossbars for pages in layers)
 
     @staticmethod
     def _count(total: int, share: float) -> int:
@@ -246,18 +252,25 @@ class AlignedPruning:
         return self.begin + (self.end - self.begin) * due / RANKINGS if due else 0.0
 
     def _rank(self, layers: list[Pages]) -> None:
-        """Mask the pages of all layers that answer least; one of each tile of rows stays."""
+        """Mask the pages of all layers that answer least; one of each layer stays."""
         number = int(layers[0].ranked) + 1
         highest = max(float(pages.answer.max()) for pages in layers)
         answers = [self._answers(pages, highest) for pages in layers]
+        order = torch.cat([each.flatten() for each in answers]).argsort(stable=True).cpu()
+        crossbars = torch.cat(
+            [torch.full((pages.kept.numel(),), pages.crossbars) for pages in layers]
+        )
+        taken = crossbars[order].cumsum(0)
+        total, most = self._room(layers)
         sizes = [each.numel() for each in answers]
-        order = torch.cat([each.flatten() for each in answers]).argsort(stable=True)
-        gone, doomed = (torch.zeros(sum(sizes), dtype=torch.bool) for _ in range(2))
-        share = self.sparsity * min(1.0, 2 * number / RANKINGS)
-        gone[order[: self._count(len(gone), share)].cpu()] = True
-        doomed[order[: self._count(len(gone), self.sparsity)].cpu()] = True
-        parts = zip(layers, gone.split(sizes), doomed.split(sizes), strict=True)
-        for pages, part, rest in parts:
+
+        def least(share: float) -> torch.Tensor:
+            found = torch.zeros(len(order), dtype=torch.bool)
+            found[order[taken <= min(self._count(total, share), most)]] = True
+            return found
+
+        gone, doomed = least(self.sparsity * min(1.0, 2 * number / RANKINGS)), least(self.sparsity)
+        for pages, part, rest in zip(layers, gone.split(sizes), doomed.split(sizes), strict=True):
             shape = pages.kept.shape
             pages.mask(~part.view(shape), rest.view(shape))
 
@@ -265,21 +278,21 @@ class AlignedPruning:
     def _answers(pages: Pages, highest: float) -> torch.Tensor:
         """Return by what a layer's pages are ranked; `inf` for those that stay."""
         answers = pages.answer
-        best = answers.argmax(1, keepdim=True)
+        best = answers.argmax()
         if not (pages.carried or pages.kernels):
             # To silence an output is the last thing to do, unless it is silent anyway.
             value, most = answers.max(0, keepdim=True)
             last = torch.where(value > 0, value + highest, value)
             answers = answers.scatter(0, most, last)
-        return answers.scatter(1, best, math.inf)
+        return answers.flatten().scatter(0, best, math.inf)
 
     def settle(self, network: nn.Module) -> None:
         """Fold masks and δ into plain weights."""
         self.advance(network, 1.0)
         for layer in _pruned(network):
-            for name in ("weight", "bias"):
-                if parametrize.is_parametrized(layer.module, name):
-                    parametrize.remove_parametrizations(layer.module, name)
+            for module, name in ((layer.module, "weight"), (layer.offset, "bias")):
+                if module is not None and parametrize.is_parametrized(module, name):
+                    parametrize.remove_parametrizations(module, name)
 
     def _of(self, conv: Any) -> Iterator[Pages]:
         """Yield this pruning's pages: kernel groups and crossbars may be pruned in one run."""

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from hw.lfsr_params import LfsrMask, page_seed
 from model.intnet import (
     Affine,
     Crossbar,
@@ -28,7 +30,7 @@ from model.intnet import (
 )
 from model.schedule import FORMS, IMAGE, schedule
 
-__all__ = ["KINDS", "Builder", "change", "images", "prune", "random_net"]
+__all__ = ["KINDS", "Builder", "change", "images", "masked", "prune", "random_net"]
 
 KINDS = (*FORMS, "resnet", "vgg")
 """Networks that `random_net` makes."""
@@ -308,4 +310,32 @@ def prune(net: IntNet, seed: int, *, share: float, outputs: int) -> IntNet:
                         page = slice(tile, tile + net.array_rows), slice(group, group + outputs)
                         weights[page] = layer.zero_point
             net = change(net, layer.name, weights=weights)
+    return net
+
+
+def masked(net: IntNet, outputs: int, count: Callable[[int, int, int, int], int]) -> IntNet:
+    """Return a network whose pages keep the rows of their registers' masks; of the rest, U = Z.
+
+    Parameters
+    ----------
+    net : IntNet
+    outputs : int
+        Of a page.
+    count : callable
+        Takes the numbers of crossbar layer, row tile and column group, and a page's rows; returns
+        how many rows are kept.
+    """
+    layers = [layer for layer in net.layers if isinstance(layer, Crossbar)]
+    for number, layer in enumerate(layers):
+        weights = layer.weights.copy()
+        for tile, first in enumerate(range(0, layer.rows, net.array_rows)):
+            for group, start in enumerate(range(0, layer.outputs, outputs)):
+                page = weights[first : first + net.array_rows, start : start + outputs]
+                mask = LfsrMask(
+                    positions=len(page),
+                    count=count(number, tile, group, len(page)),
+                    seed=page_seed(len(page), number, tile, group),
+                )
+                page[~mask.kept()] = layer.zero_point
+        net = change(net, layer.name, weights=weights)
     return net

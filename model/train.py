@@ -126,7 +126,7 @@ def train(
     dataset : Dataset
         On this process's device.
     out : Path
-        Folder of the run; it must exist.
+        Folder of the run; made as soon as nothing is left to be refused.
     resume : bool
         Go on where the folder's run was.
     world : World
@@ -172,6 +172,8 @@ def train(
     )  # fmt: skip
     if resume:
         state.restore(last, recipe)
+    else:
+        _make_folder(out)
     steps = len(dataset.train_images) // recipe.batch_size
     with Journal(
         out, epochs=recipe.epochs, steps=steps, batch_size=recipe.batch_size,
@@ -262,7 +264,7 @@ def _help(field: dataclasses.Field[Any], own: Mapping[str, Any]) -> str:
     return f"{text} (default: {', '.join([str(field.default), *others])})"
 
 
-def make_folder(out: Path) -> None:
+def _make_folder(out: Path) -> None:
     """Make the folder of a run.
 
     Raises
@@ -290,8 +292,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if source:
                 recipe, prepare, teacher = qat.begin(source, recipe, dataset)
             qat.check(recipe, world)
-            if not switches["resume"]:
-                make_folder(out)
             state = train(
                 recipe, dataset, out, world=world, compiled=compiled, prepare=prepare,
                 teacher=teacher, **switches,

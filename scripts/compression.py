@@ -3,8 +3,11 @@
 
 ``python -m scripts.compression --add build/psp_64_4_twofold`` measures a run of `model.compress`,
 or the folder of an integer network that is not compressed, on all test images of CIFAR-10, and puts
-it into ``docs/results/compression.json``, in place of one of the same name. ``--update`` writes the
-tables of docs/compression.md and ``docs/results/compression.svg`` from it. The file is
+it into ``docs/results/compression.json``, in place of one of the same name. ``--floats FILE`` names
+the compressed checkpoint that the run went on from, so that its epochs are told, too; ``--rows``
+and ``--columns`` are those of crossbars that a network without a report is counted on. ``--update``
+writes the tables of docs/compression.md and ``docs/results/compression.svg`` from it; there, runs
+of one method are points of a curve. The file is
 
 ::
 
@@ -13,12 +16,14 @@ tables of docs/compression.md and ``docs/results/compression.svg`` from it. The 
       "network": "psp_64_4",
       "method": "twofold",              or aligned, joint; none of a network that is not compressed
       "settings": {…},                  `compression` of report.json; {} where there is none
+      "epochs": [8, 3],                 compressed as floats, then for integers; [] where it is not
       "sparsity": {"asked": 0.5, "reached": 0.51},     shares, as report.json has them
       "accuracy": 0.87,                 of the integer network, on all test images
       "images": 10000,
       "digest": "…",                    sha256 of its intnet.json
       "weights": 34176, "zeros": 17000,
-      "pages": 38, "absent": 0,         of array_rows × 64 columns; absent ones hold zeros only
+      "pages": 38, "absent": 0,         of the settings' crossbars; absent ones hold zeros only
+      "used": 38,                       pages that are left, also without idle channels
       "energy_pj": {"none": …, "rows": …, "masked": …},   cells, by what is not read
       "adc_pj": {"none": …, "rows": …, "masked": …},      conversions, by the same
       "pairs": [a, b, c, d],            cells with 00, 01, 10, 11 that are read where rows are gated
@@ -28,6 +33,7 @@ tables of docs/compression.md and ``docs/results/compression.svg`` from it. The 
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 from collections.abc import Mapping, Sequence
@@ -38,12 +44,13 @@ import numpy as np
 
 from hw import cli
 from hw.params import ParameterError
-from model import intnet
-from model.cell_energy import CELL_BITS, Skip, network_energy
+from model import checkpoint, compress_report, golden, intnet
+from model.cell_energy import Skip, network_energy
 from model.data import DataError, Dataset, load
 from model.evaluate import FINAL, integer_accuracy, load_network
 from model.export import export
-from model.intnet import Crossbar
+from model.recipe import Recipe
+from model.shrink import shrink
 from scripts.tables import insert
 
 __all__ = ["PAPERS", "draw", "energy_table", "main", "measure", "papers_table", "runs_table"]
@@ -54,8 +61,8 @@ RESULTS = ROOT / "docs/results/compression.json"
 FIGURE = ROOT / "docs/results/compression.svg"
 DOCUMENT = ROOT / "docs/compression.md"
 
-COLUMNS = 64
-"""Of a crossbar."""
+CROSSBAR = (64, 64)
+"""Rows and columns, where a run does not say."""
 PAPERS = (
     ("Huai et al.", "VGG-16, CIFAR-10", 88.25, 93.28, 93.71, "–"),
     ("Huai et al.", "ResNet-56, CIFAR-10", 51.36, 93.34, 93.20, "–"),
@@ -72,7 +79,10 @@ STYLES = {
 """Colour and marker of each method."""
 
 
-def measure(folder: Path, dataset: Dataset, cycles: int | None = None) -> dict[str, Any]:
+def measure(
+    folder: Path, dataset: Dataset, cycles: int | None = None, floats: Path | None = None,
+    crossbar: tuple[int, int] = CROSSBAR,
+) -> dict[str, Any]:  # fmt: skip
     """Return the record of a run, or of an integer network.
 
     Parameters
@@ -83,13 +93,18 @@ def measure(folder: Path, dataset: Dataset, cycles: int | None = None) -> dict[s
         Whose test images are classified.
     cycles : int, optional
         Of the accelerator, if they were counted.
+    floats : Path, optional
+        Checkpoint of a run of floats, compressed, that the run went on from.
+    crossbar : tuple of int
+        Rows and columns on which a network without a report is counted.
 
     Raises
     ------
     ParameterError, model.checkpoint.CheckpointError, OSError
-        If the folder holds neither, or what it holds cannot be.
+        If the folder holds neither, or what it holds cannot be, or ``floats`` is another.
     """
     report: Mapping[str, Any] = {}
+    epochs: list[int] = []
     if (folder / intnet.JSON_FILE).exists():
         net = intnet.read(folder)
     else:
@@ -103,23 +118,30 @@ def measure(folder: Path, dataset: Dataset, cycles: int | None = None) -> dict[s
             raise ParameterError(f"{folder} must hold a report.json: {error}") from None
         network, recipe, _ = load_network(folder / FINAL)
         net = export(network, recipe.model)  # type: ignore[arg-type]
-    layers = [layer for layer in net.layers if isinstance(layer, Crossbar)]
-    used = [layer.weights != layer.zero_point for layer in layers]
-    pages = [page for layer in layers for page in _pages(layer, net.array_rows)]
-    energies = {skip: network_energy(net, skip=skip, columns=COLUMNS) for skip in get_args(Skip)}
+        epochs = [0 if floats is None else _epochs(floats, recipe.start), recipe.epochs]
+    settings = report.get("compression", {})
+    rows, columns = (settings["rows"], settings["columns"]) if settings else crossbar
+    lossless = golden.is_lossless(net.array_rows, net.cell_bits, net.adc_bits)
+    total, small = (
+        compress_report.totals(compress_report.count(each, rows=rows, columns=columns))
+        for each in (net, shrink(net) if lossless else net)
+    )
+    energies = {skip: network_energy(net, skip=skip, columns=columns) for skip in get_args(Skip)}
     return {
         "name": folder.resolve().name,
         "network": net.name,
-        "method": report["compression"]["method"] if report else "none",
-        "settings": report["compression"] if report else {},
+        "method": settings.get("method", "none"),
+        "settings": settings,
+        "epochs": epochs,
         "sparsity": report["sparsity"] if report else {"asked": 0.0, "reached": 0.0},
         "accuracy": integer_accuracy(net, dataset),
         "images": len(dataset.test_images),
         "digest": intnet.digest(net),
-        "weights": sum(each.size for each in used),
-        "zeros": sum(int((~each).sum()) for each in used),
-        "pages": len(pages),
-        "absent": pages.count(False),
+        "weights": total.weights,
+        "zeros": total.zeros,
+        "pages": total.pages,
+        "absent": total.absent,
+        "used": small.pages - small.absent,
         "energy_pj": {k: round(sum(x.cell_pj for x in v), 1) for k, v in energies.items()},
         "adc_pj": {k: round(sum(x.adc_pj for x in v), 1) for k, v in energies.items()},
         "pairs": np.sum([each.pairs for each in energies["rows"]], 0).tolist(),
@@ -127,15 +149,25 @@ def measure(folder: Path, dataset: Dataset, cycles: int | None = None) -> dict[s
     }
 
 
-def _pages(layer: Crossbar, rows: int) -> list[bool]:
-    """Tell of each page of a layer whether it holds a weight that counts."""
-    used = layer.weights != layer.zero_point
-    outputs = max(1, COLUMNS // -(-layer.weight_bits // CELL_BITS))
-    return [
-        bool(used[row : row + rows, first : first + outputs].any())
-        for row in range(0, used.shape[0], rows)
-        for first in range(0, used.shape[1], outputs)
-    ]
+def _epochs(floats: Path, start: str) -> int:
+    """Return how long a compressed checkpoint of floats was trained on.
+
+    Raises
+    ------
+    ParameterError, model.checkpoint.CheckpointError, OSError
+        If it is not compressed, or not the one of this sha256.
+    """
+    if hashlib.sha256(floats.read_bytes()).hexdigest() != start:
+        raise ParameterError(f"{floats} must be what the run went on from, of sha256 {start}")
+    _, facts = checkpoint.read(floats)
+    if "compression" not in facts:
+        raise ParameterError(f"{floats} must be a run of model.compress")
+    return Recipe.read(facts.get("recipe")).epochs
+
+
+def _trained(run: Mapping[str, Any]) -> str:
+    """Return the epochs of a run's compression: as floats, then for integers."""
+    return " + ".join(map(str, run["epochs"])) or "–"
 
 
 def _times(run: Mapping[str, Any], runs: Sequence[Mapping[str, Any]]) -> float | None:
@@ -149,16 +181,20 @@ def _times(run: Mapping[str, Any], runs: Sequence[Mapping[str, Any]]) -> float |
 def runs_table(runs: Sequence[Mapping[str, Any]]) -> str:
     """Return accuracy, crossbars, energy and cycles of each run, in Markdown."""
     lines = [
-        "| run | method | asked, % | zeros, % | accuracy, % | crossbars | nJ | less | cycles |",
-        "|---|---|---|---|---|---|---|---|---|",
+        (
+            "| run | method | asked, % | epochs | zeros, % | accuracy, % | crossbars | nJ | less "
+            "| cycles |"
+        ),
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for run in runs:
         times = _times(run, runs)
         cycles = "–" if run["cycles"] is None else f"{run['cycles']:,}"
         lines.append(
             f"| {run['name']} | {run['method']} | {100 * run['sparsity']['asked']:.0f} | "
+            f"{_trained(run)} | "
             f"{100 * run['zeros'] / run['weights']:.1f} | **{100 * run['accuracy']:.2f}** | "
-            f"{run['pages'] - run['absent']} of {run['pages']} | "
+            f"{run['used']} of {run['pages']} | "
             f"{run['energy_pj']['rows'] / 1e3:.1f} | "
             f"{'–' if times is None else f'{times:.2f}×'} | {cycles} |"
         )
@@ -192,6 +228,13 @@ def papers_table() -> str:
     return "\n".join(lines)
 
 
+def _label(run: Mapping[str, Any]) -> str:
+    """Return what stands beside a point: what was asked for, and how long it was trained."""
+    if run["method"] == "none":
+        return str(run["name"])
+    return f"{100 * run['sparsity']['asked']:g} %, {_trained(run)} epochs"
+
+
 def draw(runs: Sequence[Mapping[str, Any]]) -> bytes:
     """Draw accuracy against the energy of cells and against crossbars; returns an SVG."""
     import matplotlib as mpl  # takes half a second to import
@@ -199,17 +242,21 @@ def draw(runs: Sequence[Mapping[str, Any]]) -> bytes:
 
     figure = Figure(figsize=(11, 4.6), layout="constrained")
     energy, crossbars = figure.subplots(1, 2, sharey=True)
-    for method, (colour, marker) in STYLES.items():
-        mine = [run for run in runs if run["method"] == method]
+    for network, method in dict.fromkeys((run["network"], run["method"]) for run in runs):
+        colour, marker = STYLES[method]
+        mine = [run for run in runs if (run["network"], run["method"]) == (network, method)]
+        mine.sort(key=lambda run: run["sparsity"]["asked"])
         ys = [100 * run["accuracy"] for run in mine]
         for axes, xs in (
             (energy, [run["energy_pj"]["rows"] / 1e3 for run in mine]),
-            (crossbars, [run["pages"] - run["absent"] for run in mine]),
+            (crossbars, [run["used"] for run in mine]),
         ):
-            label = method if mine else None
-            axes.scatter(xs, ys, s=44, color=colour, marker=marker, linewidths=0, label=label)
+            label = network if method == "none" else f"{network}, {method}"
+            # Runs that are not compressed are no curve.
+            line = "" if method == "none" else "-"
+            axes.plot(xs, ys, line, marker=marker, color=colour, linewidth=1, label=label)
             for run, x, y in zip(mine, xs, ys, strict=True):
-                axes.annotate(run["name"], (x, y), (4, 4), textcoords="offset points", fontsize=7)
+                axes.annotate(_label(run), (x, y), (4, 4), textcoords="offset points", fontsize=7)
     for axes, label in ((energy, "cells that are read, nJ"), (crossbars, "crossbars")):
         axes.set_xlabel(label, color=INK)
         axes.set_xlim(left=0)
@@ -233,6 +280,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--cycles", type=cli.integer("cycles", 1, 1 << 40), metavar="COUNT",
         help="of the accelerator for an image of the run that is added",
     )  # fmt: skip
+    parser.add_argument(
+        "--floats", type=Path, metavar="FILE",
+        help="compressed checkpoint of floats that the run that is added went on from",
+    )  # fmt: skip
+    for name, default in zip(("rows", "columns"), CROSSBAR, strict=True):
+        parser.add_argument(
+            f"--{name}", type=cli.integer(name, 1, 4096), default=default, metavar="COUNT",
+            help=f"{name} of a crossbar, where the network has no report",
+        )  # fmt: skip
     parser.add_argument("--data", type=Path, default=Path("data"), metavar="DIR", help="data sets")
     parser.add_argument("--update", action="store_true", help="write the tables and the figure")
     parser.add_argument("--json", action="store_true", help="print the runs as JSON")
@@ -241,7 +297,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         runs = json.loads(RESULTS.read_text(encoding="utf-8"))["runs"] if RESULTS.exists() else []
         if options.add is not None:
             dataset = load("cifar10", options.data, image_size=32)
-            found = measure(options.add, dataset, options.cycles)
+            crossbar = options.rows, options.columns
+            found = measure(options.add, dataset, options.cycles, options.floats, crossbar)
             runs = sorted(
                 [*(run for run in runs if run["name"] != found["name"]), found],
                 key=lambda run: (run["network"], run["method"] != "none", run["name"]),

@@ -53,6 +53,14 @@ BLOCKS = {
 }
 """Where faults are seeded: Yosys' names of a block's cells; a fused accelerator has no pass."""
 
+SPARSE = {block: BLOCKS[block] for block in ("tile", "driver", "sequencer")} | {
+    "queue": r"c:$flatten\tile.\queue.*",
+    "mask_store": r"c:$flatten\tile.\driver.\store.*",
+    "mask_unit": r"c:$flatten\mask_unit.$*",
+    "register": r"c:$flatten\mask_unit.\register_*",
+}
+"""In an accelerator of masked, pruned networks: what skips pages, and what gates rows."""
+
 NUMBER = "SHIFTBAR_FAULT"
 """Environment variable: the active fault, from 1 on; 0 is none."""
 
@@ -102,12 +110,7 @@ def mutated(params: AcceleratorParams, count: int) -> Mutated:
             f"rename {sound.name} mutated",
             "write_rtlil flat.il",
         ]
-        cells = {
-            block: chosen
-            for block, chosen in BLOCKS.items()
-            if block != "pass" or params.mode == "in_place"
-        }
-        faults = list_faults(flat, folder, count, cells)
+        faults = list_faults(flat, folder, count, _blocks(params))
         seeds = [f"{fault.command} -ctrl number {WIDTH} {n}" for n, fault in enumerate(faults, 1)]
         yosys.run(["read_rtlil flat.il", *seeds, "write_verilog -noattr mutated.v"], folder)
         text = (folder / "mutated.v").read_text(encoding="utf-8")
@@ -120,6 +123,14 @@ def mutated(params: AcceleratorParams, count: int) -> Mutated:
         f"  mutated mutated ({joins}, .number(number));\nendmodule\n"
     )
     return Mutated(Block(sound.name, LINT + text + wrapper, sound.ports), faults, netlist)
+
+
+def _blocks(params: AcceleratorParams) -> dict[str, str]:
+    """Return where faults of an accelerator are seeded."""
+    if params.tile.masks:
+        return SPARSE
+    skipped = "pass" if params.mode == "fused" else ""
+    return {block: cells for block, cells in BLOCKS.items() if block != skipped}
 
 
 def judge(library: Path, cases: Sequence[Case], number: int) -> str:

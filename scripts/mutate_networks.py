@@ -17,7 +17,7 @@ import numpy.typing as npt
 from hw.image import Image, build
 from model.intnet import Crossbar, IntNet
 from model.intnet_layers import MAX_K, MIN_K
-from model.random_intnet import change, images, random_net
+from model.random_intnet import change, images, masked, random_net
 
 __all__ = ["DESIGNS", "Case"]
 
@@ -39,21 +39,32 @@ def cases_of(
     columns: int,
     columns_per_adc: int,
     short: str = "",
+    sparse: bool = False,
     **options: int,
 ) -> list[Case]:
     """Return networks with other numbers for one and the same accelerator.
 
-    The layer ``short`` takes three bits of each activation.
+    The layer ``short`` takes three bits of each activation. Of ``sparse`` ones pages are absent,
+    and rows masked.
     """
     nets = [_any_zero_point(random_net(form, seed, side=side, **options)) for seed in range(7, 12)]
     if short:
         nets = [_fewer_bits(net, short, 3) for net in nets]
     nets[2:] = _alike(nets[2]), _quiet(nets[3]), _loud(nets[4])
+    if sparse:
+        outputs = columns // -(-8 // nets[0].cell_bits)
+        nets = [masked(net, outputs, _kept) for net in nets]
     cases = []
     for seed, net in enumerate(nets):
         image = build(net, columns=columns, columns_per_adc=columns_per_adc, mode=mode)
         cases.append(Case(net, image, images(net, 6, seed)))
     return cases
+
+
+def _kept(layer: int, tile: int, group: int, rows: int) -> int:
+    """Return how many rows of a page its mask keeps: none of some, all of others."""
+    kept = 0, rows // 2, rows - 3, rows // 3, rows, rows - 1, 1
+    return kept[(4 * layer + 2 * tile + group) % len(kept)]
 
 
 def _any_zero_point(net: IntNet) -> IntNet:
@@ -142,6 +153,22 @@ DESIGNS: dict[str, Callable[[], list[Case]]] = {
         short="body.0.second",
         array_rows=16,
         cell_bits=4,
+    ),
+    "masked, pruned": functools.partial(
+        cases_of,
+        "skip_over_shift",
+        "fused",
+        side=10,
+        columns=60,
+        columns_per_adc=3,
+        width=40,
+        depth=1,
+        classes=20,
+        short="body.0.first",
+        sparse=True,
+        array_rows=20,
+        act_bits=4,
+        stream_bits=6,
     ),
 }
 """Networks that together use every block: both ways to shift, one and two banks, layers of fewer

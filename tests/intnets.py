@@ -1,15 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Small random integer networks, as tests take them, and how traces are compared."""
 
-import dataclasses
-
 import numpy as np
 from hypothesis import strategies as st
 
-from hw.lfsr_params import LfsrMask, page_seed
 from model import executor
-from model.intnet import Crossbar
-from model.random_intnet import KINDS, Builder, change, images, random_net
+from model.random_intnet import KINDS, Builder, change, images, masked, random_net
 from model.schedule import FORMS
 
 __all__ = [
@@ -45,30 +41,6 @@ def nets(draw):
         cell_bits=draw(st.integers(1, 8)),
         adc_bits=draw(st.integers(1, 10)),
     )
-
-
-def masked(net, outputs, count):
-    """Mask the weights of a network, page by page of so many outputs: of the rest, U = Z.
-
-    ``count(layer, tile, group, rows)`` of a page's rows are kept.
-    """
-    layers, number = [], 0
-    for layer in net.layers:
-        if isinstance(layer, Crossbar):
-            weights = layer.weights.copy()
-            for tile, first in enumerate(range(0, layer.rows, net.array_rows)):
-                for group, start in enumerate(range(0, layer.outputs, outputs)):
-                    page = weights[first : first + net.array_rows, start : start + outputs]
-                    mask = LfsrMask(
-                        positions=len(page),
-                        count=count(number, tile, group, len(page)),
-                        seed=page_seed(len(page), number, tile, group),
-                    )
-                    page[~mask.kept()] = layer.zero_point
-            layer = dataclasses.replace(layer, weights=weights)
-            number += 1
-        layers.append(layer)
-    return dataclasses.replace(net, layers=tuple(layers))
 
 
 def golden_trace(net, images):

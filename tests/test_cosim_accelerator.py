@@ -36,6 +36,7 @@ NETWORKS = [
     ("residual", "in_place", {"width": 24, "array_rows": 12}),
     ("true_residual", "fused", {"width": 16, "adc_bits": 4, "extreme": True}),
     ("true_residual", "in_place", {"width": 12, "depth": 1, "classes": 3}),
+    ("skip_over_shift", "fused", {"width": 24, "array_rows": 12, "depth": 1}),
     ("sp", "fused", {"width": 14, "stream_bits": 10}),
     ("sp", "in_place", {"width": 24, "array_rows": 24, "depth": 3, "classes": 5}),
     ("skip_over_shift", "fused", {"width": 24, "array_rows": 12, "pruned": 0.5}),

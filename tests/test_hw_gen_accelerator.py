@@ -167,6 +167,10 @@ def test_block_rams_of_a_network_that_fits_the_smallest_board():
 def test_the_shape_that_takes_the_fewest_block_rams():
     assert [halves(8, 2048), halves(8, 2049), halves(8, 4096), halves(8, 0)] == [1, 2, 2, 0]
     assert [halves(72, 512), halves(1, 16384), halves(32, 10)] == [2, 1, 1]
+    # Yosys' choice: flip-flops up to 131 bits, or 259 of a word of more than 36.
+    assert [halves(1, 131), halves(1, 132), halves(8, 16), halves(8, 17)] == [0, 1, 0, 1]
+    assert [halves(64, 4), halves(37, 7), halves(40, 7)] == [0, 0, 2]
+    assert [halves(77, 5), halves(80, 5)] == [0, 3]
 
 
 @pytest.mark.parametrize(

@@ -131,7 +131,21 @@ def test_a_penalty_that_diverges_leaves_the_last_state(trained, tmp_path, capsys
         (["--bit-penalty", "inf"], "bit_penalty must be a number of at least 0, not inf"),
         (
             ["--page-sparsity", "0.1"],
-            "page_sparsity must be 0, or at most the sparsity of method joint, not 0.1",
+            (
+                "page_sparsity must be 0 for aligned, not 0.1: only joint has pages and weights "
+                "to tell apart"
+            ),
+        ),
+        (
+            ["--method", "joint", "--page-sparsity", "0.6"],
+            "page_sparsity must be at most the sparsity, 0.5, not 0.6",
+        ),
+        (
+            ["--rows", "128"],
+            (
+                "rows must be the 64 of the integer network's crossbars, not 128: only aligned "
+                "pages of ResNet and VGG may be others"
+            ),
         ),
         (["--columns", "3"], "columns must be at least the 4 cells of a weight, not 3"),
         (["--rate", "-1"], "rate must be a number from 0 to 10, not -1.0"),
@@ -141,7 +155,7 @@ def test_bad_input_is_one_line(trained, tmp_path, capsys, options, message):
     with pytest.raises(SystemExit, match="2"):
         compress.main([str(trained), "--out", str(tmp_path / "out"), *OPTIONS, *options])
     assert capsys.readouterr().err == f"python -m model.compress: error: {message}\n"
-    assert not (tmp_path / "out" / train.LAST).exists()
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_checkpoint_that_is_none_is_one_line(tmp_path, capsys):
@@ -178,22 +192,55 @@ def test_masks_of_registers(trained, tmp_path, capsys, method):
     assert whole == resumed
 
 
-def test_kernel_groups_leave(small, tmp_path, capsys):
+@pytest.fixture(scope="module")
+def residual(tmp_path_factory):
+    """A ResNet of floats, and the images that it was trained on."""
     recipe = Recipe(model="resnet20", dataset="synthetic", epochs=1, batch_size=128)
     dataset = synthetic(train=128, test=64, image_size=16)
-    train.train(recipe, dataset, tmp_path)
-    line = [str(tmp_path / train.FINAL), "--out", str(tmp_path / "out"), "--json"]
-    line += ["--method", "aligned", "--sparsity", "0.4", "--columns", "32", "--epochs", "3"]
-    line += ["--batch-size", "16"]
+    out = tmp_path_factory.mktemp("residual")
+    train.train(recipe, dataset, out)
+    return out / train.FINAL, dataset
+
+
+def compressed(residual, out, *options):
+    """Compress it; returns the network's file and the images."""
+    file, dataset = residual
+    line = [str(file), "--out", str(out), "--method", "aligned", "--batch-size", "16", *options]
     with mock.patch.object(compress, "load", return_value=dataset):
-        assert compress.main(line) == 0
+        assert compress.main([*line, "--json"]) == 0
+    return out / train.FINAL, dataset
+
+
+def test_kernel_groups_leave(residual, tmp_path, capsys):
+    options = ["--sparsity", "0.4", "--columns", "32", "--epochs", "3"]
+    file, dataset = compressed(residual, tmp_path / "out", *options)
     report = json.loads(capsys.readouterr().out)
     assert report["sparsity"]["reached"] == pytest.approx(0.4, abs=0.01)
     assert report["shrunk"]["pages"] < report["total"]["pages"]
-    network, _, _ = load_network(tmp_path / "out" / train.FINAL)
-    net = export(network, "net")
+    net = export(load_network(file)[0], "net")
     pixels = dataset.test_images[:8].numpy()
     assert (executor.run(net, pixels) == executor.run(shrink(net), pixels)).all()
+
+
+def test_pages_that_floats_lose_stay_0_for_integers(residual, tmp_path, capsys):
+    options = ["--sparsity", "0.5", "--rows", "128", "--columns", "128", "--epochs", "1"]
+    floats = compressed(residual, tmp_path / "floats", "--quantize", "none", *options)
+    whole = load_network(floats[0])[0]
+    gone = [not part.any() for part in whole.stages[2][0].first.conv.weight.split(32)]
+    capsys.readouterr()
+    file, _ = compressed(floats, tmp_path / "integers", *options)
+    report = json.loads(capsys.readouterr().out)
+    assert report["sparsity"] == {"asked": 0.5, "reached": 0.5}
+    assert report["total"]["pages"] == 88 + 2
+    twin = load_network(file)[0].stages[2][0].first.conv
+    assert [not part.any() for part in twin.weight.split(32)] == gone
+
+
+def test_where_converters_saturate_nothing_is_shrunk(trained, tmp_path, capsys):
+    line = [str(trained), "--out", str(tmp_path / "out"), *OPTIONS, "--epochs", "1", "--json"]
+    assert compress.main([*line, "--adc-bits", "6"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["shrunk"] == report["total"]
 
 
 def test_joint_asks_for_the_rest_within_pages():

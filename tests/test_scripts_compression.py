@@ -2,25 +2,30 @@
 """Compressed networks beside each other: records, tables, the figure, and bad input."""
 
 import dataclasses
+import hashlib
 import json
+from unittest import mock
 
 import intnets
 import numpy as np
 import pytest
+import torch
 
-from model import executor, intnet
+from hw.params import ParameterError
+from model import checkpoint, executor, intnet
 from model.cell_energy import network_energy
 from model.data import synthetic
 from model.intnet import Crossbar
+from model.recipe import Recipe
 from scripts import compression
 
 
 def record(name, method="none", **changed):
     """Return a run as the results have it."""
     return {
-        "name": name, "network": "psp_64_4", "method": method, "settings": {},
+        "name": name, "network": "psp_64_4", "method": method, "settings": {}, "epochs": [],
         "sparsity": {"asked": 0.5, "reached": 0.48}, "accuracy": 0.8765, "images": 10000,
-        "digest": "0" * 64, "weights": 1000, "zeros": 123, "pages": 38, "absent": 3,
+        "digest": "0" * 64, "weights": 1000, "zeros": 123, "pages": 38, "absent": 3, "used": 34,
         "energy_pj": {"none": 90000.0, "rows": 45000.0, "masked": 30000.0},
         "adc_pj": {"none": 2000.0, "rows": 1000.0, "masked": 900.0},
         "pairs": [10, 20, 30, 40], "cycles": None,
@@ -28,7 +33,7 @@ def record(name, method="none", **changed):
 
 
 RUNS = [record("plain", energy_pj={"none": 90000.0, "rows": 90000.0, "masked": 80000.0}),
-        record("sparse", "twofold", cycles=123456)]  # fmt: skip
+        record("sparse", "twofold", cycles=123456, epochs=[8, 3])]  # fmt: skip
 
 
 @pytest.fixture
@@ -46,7 +51,7 @@ def test_tables_say_what_was_measured():
     plain, sparse = compression.runs_table(RUNS).splitlines()[2:]
     assert plain.endswith("| 90.0 | 1.00× | – |")
     assert sparse == (
-        "| sparse | twofold | 50 | 12.3 | **87.65** | 35 of 38 | 45.0 | 2.00× | 123,456 |"
+        "| sparse | twofold | 50 | 8 + 3 | 12.3 | **87.65** | 34 of 38 | 45.0 | 2.00× | 123,456 |"
     )
     assert compression.runs_table(RUNS[1:]).endswith("| 45.0 | – | 123,456 |")
     assert compression.energy_table(RUNS).splitlines()[3] == (
@@ -62,8 +67,36 @@ def test_the_figure_is_the_same_each_time_and_follows_the_runs():
     assert drawn == compression.draw(RUNS)
     assert drawn != compression.draw([RUNS[0], record("sparse", "twofold", accuracy=0.86)])
     text = drawn.decode()
-    assert all(word in text for word in ("sparse", "twofold", "crossbars", "accuracy, %"))
+    words = ("plain", "50 %, 8 + 3 epochs", "psp_64_4, twofold", "crossbars", "accuracy, %")
+    assert all(word in text for word in words)
     assert "<dc:date>" not in text
+
+
+def test_runs_of_a_method_are_a_curve_in_the_order_of_their_sparsity():
+    others = [
+        record(f"s{share}", "twofold", sparsity={"asked": share, "reached": share}, used=used)
+        for share, used in ((0.75, 10), (0.25, 30))
+    ]
+    with mock.patch("matplotlib.axes.Axes.plot", autospec=True) as plot:
+        compression.draw([*RUNS, *others])
+    curves = [call.args[1] for call in plot.call_args_list if call.kwargs["label"] != "psp_64_4"]
+    assert curves == [[45.0, 45.0, 45.0], [30, 34, 10]]
+
+
+def test_epochs_are_those_of_the_checkpoint_that_a_run_went_on_from(tmp_path):
+    recipe = dataclasses.asdict(Recipe(model="psp_12_1", epochs=8))
+    for name, facts in (("floats", {"compression": {}}), ("plain", {})):
+        checkpoint.write(tmp_path / name, {"one": torch.ones(1)}, {"recipe": recipe} | facts)
+    start, other = (
+        hashlib.sha256((tmp_path / name).read_bytes()).hexdigest() for name in ("floats", "plain")
+    )
+    assert compression._epochs(tmp_path / "floats", start) == 8
+    for name, sha256, rule in (
+        ("floats", other, f"what the run went on from, of sha256 {other}"),
+        ("plain", other, "a run of model.compress"),
+    ):
+        with pytest.raises(ParameterError, match=f"^{tmp_path / name} must be {rule}$"):
+            compression._epochs(tmp_path / name, sha256)
 
 
 def test_update_writes_tables_and_figure(files, capsys):
