@@ -123,6 +123,7 @@ GRID = [
     ["tile", "--masks", "3", "--crossbars", "2", "--rows", "9", "--pages", "3"],
     ["tile", "--act-bits", "3", "--columns", "24", "--columns-per-adc", "3", "--passes", "2"],
     ["tile", "--columns", "4", "--columns-per-adc", "1", "--pages", "1", "--tables", "1"],
+    ["tile", "--wrapper", "axis", "--masks", "3", "--rows", "9", "--act-bits", "3"],
     ["accelerator", "dense", "fused"],
     ["accelerator", "dense", "in_place"],
     ["accelerator", "pruned", "fused"],
