@@ -14,7 +14,7 @@ import itertools
 import json
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,7 @@ MAX_BYTES = 1 << 28
 FILE = "cells.lib"
 MODELS = f"read_liberty -ignore_miss_func {FILE}"
 
-GATES = {
+GATES: dict[str, Callable[..., bool]] = {
     "$_NOT_": lambda a: not a,
     "$_BUF_": lambda a: a,
     "$_AND_": lambda a, b: a and b,
