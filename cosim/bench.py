@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,6 @@ from cocotb.triggers import FallingEdge, RisingEdge
 
 __all__ = [
     "Port",
-    "StreamSink",
-    "StreamSource",
     "array",
     "first_difference",
     "idle",
@@ -59,13 +57,13 @@ class Port:
 
     def __init__(self, dut: Any, block: str) -> None:
         self._dut = dut
-        self._block = block
+        self.block = block
         self._handles: dict[str, Any] = {}
 
     def __getattr__(self, name: str) -> Any:
         handle = self._handles.get(name)
         if handle is None:
-            handle = self._handles[name] = getattr(self._dut, f"{self._block}__{name}")
+            handle = self._handles[name] = getattr(self._dut, f"{self.block}__{name}")
         return handle
 
     def read(self, name: str) -> int:
@@ -120,88 +118,3 @@ def first_difference(got: npt.NDArray[Any], expected: npt.NDArray[Any]) -> str |
         f"{len(wrong)} of {got.size} values differ, first at {list(place)}: "
         f"{got[place]}, not {expected[place]}"
     )
-
-
-class StreamSource:
-    """Sends beats into an AXI4-Stream; holds each until it is taken.
-
-    Parameters
-    ----------
-    port : Port
-        Block with ``s_axis_*`` ports.
-    now : callable
-        Returns the number of the present cycle.
-    """
-
-    def __init__(self, port: Port, now: Callable[[], int]) -> None:
-        self._port = port
-        self._now = now
-        self.cycle: list[int] = []  # in which each beat was taken
-
-    async def put(self, data: int, *, user: int, last: bool, stall: int = 0) -> None:
-        """Send a beat after ``stall`` cycles without TVALID."""
-        port = self._port
-        if stall:
-            # A payload without TVALID means nothing, so it is made as misleading as can be.
-            port.drive(s_axis_tvalid=0, s_axis_tlast=1, s_axis_tuser=user ^ 7)
-            await idle(port, stall)
-        port.drive(s_axis_tvalid=1, s_axis_tdata=data, s_axis_tuser=user, s_axis_tlast=int(last))
-        while True:
-            await port.settle()
-            taken = port.read("s_axis_tready")
-            now = self._now()
-            await port.rise()
-            if taken:
-                self.cycle.append(now)
-                break
-        port.drive(s_axis_tvalid=0)
-
-
-class StreamSink:
-    """Takes beats from an AXI4-Stream, and checks in every cycle that what waits does not change.
-
-    Parameters
-    ----------
-    port : Port
-        Block with ``m_axis_*`` ports.
-    stall : callable
-        Returns whether to keep TREADY low in the coming cycle.
-    """
-
-    def __init__(self, port: Port, stall: Callable[[], bool]) -> None:
-        self._port = port
-        self._stall = stall
-        self._waiting: tuple[int, int] | None = None
-        self.now = 0
-        self.beats: list[tuple[int, int]] = []  # TDATA, TLAST
-        self.cycle: list[int] = []
-        self.errors: list[int] = []  # cycles with `error`
-
-    def forget(self) -> None:
-        """Allow a beat that waits to vanish: the block is being reset."""
-        self._waiting = None
-
-    async def run(self) -> None:
-        """Take beats for ever."""
-        port = self._port
-        while True:
-            ready = not self._stall()
-            port.drive(m_axis_tready=int(ready))
-            await port.settle()
-            if port.read("error"):
-                self.errors.append(self.now)
-            valid = port.read("m_axis_tvalid")
-            beat = (port.read("m_axis_tdata"), port.read("m_axis_tlast")) if valid else None
-            if self._waiting is not None and not port.read("rst"):
-                assert beat == self._waiting, (
-                    f"cycle {self.now}: a beat that waits must hold, {self._waiting}, not {beat}"
-                )
-            self._waiting = None
-            if beat is not None and not port.read("rst"):
-                if ready:
-                    self.beats.append(beat)
-                    self.cycle.append(self.now)
-                else:
-                    self._waiting = beat
-            await port.rise()
-            self.now += 1

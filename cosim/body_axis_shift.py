@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tests of AxisShift inside the simulator.
+"""Tests of AxisShift inside the simulator, with cocotbext-axi on both sides.
 
 Parameters of a run: ``block``, ``height``, ``width``, ``bits``, ``seed``. Arrays: ``maps``
 [N, H, W], port values, and ``moved`` [N, 9, H, W], what PyTorch makes of them by direction.
@@ -8,13 +8,16 @@ Parameters of a run: ``block``, ``height``, ``width``, ``bits``, ``seed``. Array
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import cocotb
 import numpy as np
+from cocotbext.axi import AxiStreamFrame
 
-from cosim.bench import Port, StreamSink, StreamSource, array, idle, parameters, reset, together
+from cosim import axis_port
+from cosim.bench import Port, array, idle, parameters, reset
 from hw.params import Direction, ShiftParams
 from hw.timing import axis_cycles
 
@@ -41,22 +44,20 @@ class Scenario:
         self.moved = array("moved")
         self.port = Port(dut, given["block"])
         self.stalls = (0.0, 0.0)  # probability of a waiting cycle: source, sink
-        self.sink = StreamSink(self.port, lambda: bool(self.random.random() < self.stalls[1]))
-        self.source = StreamSource(self.port, lambda: self.sink.now)
+        self.source = axis_port.source(dut, self.port, "s_axis", self._pauses(0))
+        self.sink = axis_port.sink(dut, self.port, "m_axis", self._pauses(1))
+        self.watch = axis_port.Watch(self.port, ["s_axis", "m_axis"], strobe="error")
         self._noise = (1 << -(-self.params.bits // 8) * 8) - (1 << self.params.bits)
         self._next = 0
 
+    def _pauses(self, side: int) -> Iterator[bool]:
+        while True:
+            yield bool(self.random.random() < self.stalls[side])
+
     async def begin(self) -> None:
-        """Reset, and take beats from then on."""
-        await reset(
-            self.port,
-            s_axis_tvalid=0,
-            s_axis_tdata=0,
-            s_axis_tuser=0,
-            s_axis_tlast=0,
-            m_axis_tready=0,
-        )
-        cocotb.start_soon(self.sink.run())
+        """Reset, and watch from then on."""
+        await reset(self.port)
+        cocotb.start_soon(self.watch.run())
 
     def packet(self, beats: int | None = None) -> Packet:
         """Return a packet with the next map and a random direction; whole, unless told."""
@@ -67,21 +68,14 @@ class Scenario:
             self.params.pixels if beats is None else beats,
         )
 
-    async def send(self, packet: Packet) -> None:
-        """Send a packet; TUSER but the first, and the bits above a pixel, are noise."""
-        pixels = self.maps[packet.index].ravel().tolist()
-        for beat in range(packet.beats):
-            noise = int(self.random.integers(1 << 16)) & self._noise
-            user = int(packet.direction) if beat == 0 else int(self.random.integers(8))
-            stall = 0
-            while self.random.random() < self.stalls[0]:
-                stall += 1
-            await self.source.put(
-                pixels[beat % len(pixels)] | noise,
-                user=user,
-                last=beat == packet.beats - 1,
-                stall=stall,
-            )
+    def send(self, packet: Packet) -> None:
+        """Queue a packet; TUSER but the first, and the bits above a pixel, are noise."""
+        pixels = self.maps[packet.index].ravel()
+        noise = self.random.integers(1 << 16, size=packet.beats) & self._noise
+        data = np.resize(pixels, packet.beats) | noise
+        user = self.random.integers(8, size=packet.beats)
+        user[0] = packet.direction
+        self.source.send_nowait(AxiStreamFrame(data.tolist(), tuser=user.tolist()))
 
     async def exchange(self, packets: Sequence[Packet]) -> int:
         """Send packets, take what comes, compare; cycles from the first beat to the last.
@@ -89,55 +83,44 @@ class Scenario:
         Nothing may come out for a packet of the wrong length, which instead must raise ``error``
         once, in the cycle that takes its TLAST.
         """
-        sink, source = self.sink, self.source
-        sink.beats.clear()
-        sink.cycle.clear()
-        sink.errors.clear()
-        source.cycle.clear()
+        self.watch.clear()
         whole = [packet for packet in packets if packet.beats == self.params.pixels]
-
-        async def send_all() -> None:
-            for packet in packets:
-                await self.send(packet)
-
-        async def take_all() -> None:
-            for _ in range(10 * (len(packets) + 1) * (3 * self.params.pixels + 10)):
-                if len(sink.beats) >= len(whole) * self.params.pixels:
-                    return
-                await self.port.rise()
+        for packet in packets:
+            self.send(packet)
+        for _ in range(10 * (len(packets) + 1) * (3 * self.params.pixels + 10)):
+            if self.sink.count() >= len(whole) and self.source.idle():
+                break
+            await self.port.rise()
+        else:
             raise AssertionError(
-                f"{self.params.name}: {len(whole)} maps must come out, not {len(sink.beats)} beats"
+                f"{self.params.name}: {len(whole)} maps must come out, not {self.sink.count()}"
             )
-
-        await together(send_all(), take_all())
-        cycles = sink.cycle[-1] - source.cycle[0] + 1 if whole else 0
         await idle(self.port, 4)  # anything that comes too much
-        self._compare(whole)
+        taken, sent = self.watch.cycles["s_axis"], self.watch.cycles["m_axis"]
+        assert len(sent) == len(whole) * self.params.pixels, f"{self.params.name}: beats too many"
+        for number, packet in enumerate(whole):
+            self._compare(number, packet)
         ends = np.cumsum([packet.beats for packet in packets]) - 1
         expected = [
-            source.cycle[end]
+            taken[end]
             for packet, end in zip(packets, ends, strict=True)
             if packet.beats != self.params.pixels
         ]
-        assert sink.errors == expected, (
-            f"{self.params.name}: error must strobe in the cycles {expected}, not {sink.errors}"
+        assert self.watch.strobes == expected, (
+            f"{self.params.name}: error must strobe in the cycles {expected}, "
+            f"not {self.watch.strobes}"
         )
-        return cycles
+        return sent[-1] - taken[0] + 1 if whole else 0
 
-    def _compare(self, packets: Sequence[Packet]) -> None:
-        pixels = self.params.pixels
-        for number, packet in enumerate(packets):
-            got = self.sink.beats[number * pixels : (number + 1) * pixels]
-            values = self.moved[packet.index, packet.direction].ravel().tolist()
-            expected = [(value, int(place == pixels - 1)) for place, value in enumerate(values)]
-            wrong = [place for place in range(pixels) if got[place] != expected[place]]
-            assert not wrong, (
-                f"{self.params.name} {packet.direction.name}, map {packet.index}, packet {number}: "
-                f"{len(wrong)} beats differ, first beat {wrong[0]}: (TDATA, TLAST) must be "
-                f"{expected[wrong[0]]}, not {got[wrong[0]]}"
-            )
-        extra = len(self.sink.beats) - len(packets) * pixels
-        assert extra == 0, f"{self.params.name}: {extra} beats too many"
+    def _compare(self, number: int, packet: Packet) -> None:
+        got = self.sink.recv_nowait().tdata
+        expected = self.moved[packet.index, packet.direction].ravel().tolist()
+        pairs = itertools.zip_longest(got, expected)
+        wrong = [place for place, (one, other) in enumerate(pairs) if one != other]
+        assert not wrong, (
+            f"{self.params.name} {packet.direction.name}, map {packet.index}, packet {number}: "
+            f"{len(wrong)} beats differ, first beat {wrong[0]}: {got}, not {expected}"
+        )
 
 
 @cocotb.test(timeout_time=TIMEOUT, timeout_unit="ms")
@@ -193,11 +176,10 @@ async def reset_at_every_moment(dut: Any) -> None:
     if len(moments) > 60:
         moments = sorted(scenario.random.choice(moments, 24, replace=False).tolist())
     for moment in moments:
-        lost = cocotb.start_soon(scenario.send(scenario.packet()))
+        scenario.send(scenario.packet())
         await idle(scenario.port, moment)
-        lost.cancel()
-        scenario.sink.forget()
-        scenario.port.drive(rst=1, s_axis_tvalid=0)
+        scenario.source.clear()
+        scenario.port.drive(rst=1)
         await scenario.port.rise()
         scenario.port.drive(rst=0)
         await scenario.exchange([scenario.packet()])

@@ -107,8 +107,7 @@ def _compile_model(
     source = folder / f"{MODULE}.v"
     source.write_text(block.text, encoding="utf-8")
     waivers = folder / "waivers.vlt"
-    lines = [line for line in WAIVERS.splitlines() if not line.startswith("public_flat_rw")]
-    waivers.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    waivers.write_text(WAIVERS, encoding="utf-8")
     target = ["--prefix", f"V{MODULE}", "--top-module", block.name, "--Mdir", str(folder)]
     _call(["verilator", "--cc", *options, *target, str(waivers), str(source)])
     parts = sorted(part.name for part in folder.glob(f"V{MODULE}*.cpp"))

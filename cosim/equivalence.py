@@ -4,7 +4,7 @@
 Yosys maps the shift module to Artix-7 cells, gives the cells their simulation models, pairs the
 flip-flops of both sides by name and proves every pair and every output equal by induction: for all
 inputs, without bound. The negative control flips one bit of one LUT, which must leave a pair
-unproven.
+unproven. `compare` serves other netlists as well (``scripts.size_liberty``).
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ from hw import cli, verilog
 from hw.params import ShiftParams
 from hw.shift import ShiftModule
 
-__all__ = ["SHAPES", "Equivalence", "flip", "prove"]
+__all__ = ["SHAPES", "TOP", "Equivalence", "compare", "flip", "prove"]
 
 PROGRAM = "python -m cosim.equivalence"
+TOP = "design"
 SHAPES = tuple(
     ShiftParams(height=height, width=width, bits=8)
     for height, width in ((16, 16), (7, 14), (12, 12), (28, 28))
@@ -61,7 +62,7 @@ def flip(netlist: str, output: str) -> str:
 
 
 def prove(params: ShiftParams, *, fault: str | None = None) -> Equivalence:
-    """Synthesise the shift module and compare it with its RTL.
+    """Synthesise the shift module for Artix-7 and compare it with its RTL.
 
     Parameters
     ----------
@@ -76,36 +77,56 @@ def prove(params: ShiftParams, *, fault: str | None = None) -> Equivalence:
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        text = verilog.emit(ShiftModule(params=params), "design")
+        text = verilog.emit(ShiftModule(params=params), TOP)
         (folder / "rtl.v").write_text(text, encoding="utf-8")
         yosys.run(
-            ["read_verilog rtl.v", *yosys.synthesis("design"), "write_verilog -noattr netlist.v"],
+            ["read_verilog rtl.v", *yosys.synthesis(TOP), "write_verilog -noattr netlist.v"],
             folder,
         )
         if fault is not None:
             netlist = (folder / "netlist.v").read_text(encoding="utf-8")
             (folder / "netlist.v").write_text(flip(netlist, fault), encoding="utf-8")
-        prepare = ["hierarchy -top design", "proc", "flatten", "async2sync", "opt_clean"]
-        output = yosys.run(
-            [
-                "read_verilog netlist.v",
-                "read_verilog +/xilinx/cells_sim.v",
-                *prepare,
-                "rename design gate",
-                "design -stash netlist",
-                "read_verilog rtl.v",
-                *prepare,
-                "rename design gold",
-                "design -import netlist -as gate gate",
-                "equiv_make gold gate both",
-                "hierarchy -top both",
-                "opt_clean",
-                "equiv_simple -undef",
-                "equiv_induct -undef",
-                "equiv_status",
-            ],
-            folder,
-        )
+        return compare(folder, "read_verilog +/xilinx/cells_sim.v")
+
+
+def compare(folder: Path, models: str, *, damage: Sequence[str] = ()) -> Equivalence:
+    """Compare ``rtl.v`` with ``netlist.v`` of a folder, both with the top module `TOP`.
+
+    Parameters
+    ----------
+    folder : Path
+    models : str
+        Command that reads the simulation models of the netlist's cells.
+    damage : sequence of str
+        Negative control: commands that change the netlist.
+
+    Raises
+    ------
+    fpga.yosys.YosysError
+        If a step fails for another reason than that the sides differ.
+    """
+    prepare = [f"hierarchy -top {TOP}", "proc", "flatten", "async2sync", "opt_clean"]
+    output = yosys.run(
+        [
+            "read_verilog netlist.v",
+            *damage,
+            models,
+            *prepare,
+            f"rename {TOP} gate",
+            "design -stash netlist",
+            "read_verilog rtl.v",
+            *prepare,
+            f"rename {TOP} gold",
+            "design -import netlist -as gate gate",
+            "equiv_make gold gate both",
+            "hierarchy -top both",
+            "opt_clean",
+            "equiv_simple -undef",
+            "equiv_induct -undef",
+            "equiv_status",
+        ],
+        folder,
+    )
     status = re.search(r"Of those cells (\d+) are proven and (\d+) are unproven", output)
     if not status:
         raise yosys.YosysError("equiv_status found no pairs to compare")

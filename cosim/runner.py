@@ -31,18 +31,11 @@ from cosim.design import Design
 
 __all__ = ["BuildError", "SimulationError", "build", "build_folder", "read_results", "run"]
 
-WAIVERS = """\
-`verilator_config
-// Yosys writes a case without its default branch, a comparison with 0 as a logical "not", and
-// comparisons that always come out the same; it leaves it to Verilog to extend the shorter operand.
-public_flat_rw -module "bench" -var "*__*"
-lint_off -rule CASEINCOMPLETE
-lint_off -rule WIDTHTRUNC -file "*" -match "Logical operator LOGNOT expects 1 bit*"
-lint_off -rule WIDTHEXPAND -file "*" -match "Operator * expects * bits on the ?HS, but ?HS's *"
-lint_off -rule UNSIGNED -file "*" -match "Comparison is constant*"
-lint_off -rule CMPCONST -file "*" -match "Comparison is constant*"
-"""
-"""What of Verilator's warnings, all of them errors, Yosys' output raises without being wrong."""
+WAIVERS = Path(__file__).parent.parent.joinpath("hw/waivers.vlt").read_text(encoding="utf-8")
+"""What of Verilator's warnings, all of them errors, is raised without anything being wrong."""
+
+PORTS = 'public_flat_rw -module "bench" -var "*__*"\n'
+"""What of a model cocotb must see."""
 
 TIMESCALE = ("1ns", "1ps")
 
@@ -76,7 +69,7 @@ def build_folder(design: Design, simulator: str, *, waves: bool = False) -> Path
             simulators.version(simulator),
             importlib.metadata.version("cocotb"),
             str(cocotb_tools.config.libs_dir),
-            WAIVERS,
+            WAIVERS + PORTS,
             ARGUMENTS[simulator],
             TIMESCALE,
             waves,
@@ -122,7 +115,7 @@ def build(design: Design, simulator: str, *, waves: bool = False) -> Path:
         sources = [source]
         if simulator == "verilator":
             sources.insert(0, folder / "waivers.vlt")
-            sources[0].write_text(WAIVERS, encoding="utf-8")
+            sources[0].write_text(WAIVERS + PORTS, encoding="utf-8")
         log = folder / "build.log"
         _quiet()
         try:

@@ -36,7 +36,7 @@ FAULTS = [
         "assign m_axis_tlast = ",
         "assign m_axis_tlast = 1'h0 & ",
         "maps_with_random_stalls",
-        "12 maps must come out, not 0 beats",
+        "12 maps must come out, not 0",
     ),
     (
         "beat_lost_while_waiting",

@@ -18,6 +18,7 @@ from hw.mask import mask_layout
 from hw.params import ParameterError
 from hw.product import Product, deliver, ports_of
 from hw.tile import Tile
+from hw.tile_axis import AxisTile
 from hw.tile_params import LIMITS, TileParams
 
 __all__ = ["main", "tile_product"]
@@ -41,9 +42,28 @@ OPTIONS = {
 }
 
 
-def tile_product(params: TileParams, *, analog: bool = False) -> Product:
-    """Return the tile as a product, with black boxes for analog macros if wanted."""
-    component = Tile(params=params, analog=analog)
+def tile_product(
+    params: TileParams, *, analog: bool = False, wrapper: str | None = None
+) -> Product:
+    """Return the tile as a product, with black boxes for analog macros if wanted.
+
+    Parameters
+    ----------
+    params : TileParams
+    analog : bool
+        Black boxes in place of the digital stand-in.
+    wrapper : {"axis"}, optional
+        The tile behind AXI4-Streams.
+    """
+    component: Tile | AxisTile
+    masks = list(_fields(mask_layout(params))) if params.masks else None
+    if wrapper == "axis":
+        module, component = "tile_axis", AxisTile(params=params, analog=analog)
+        streams = {name: list(_fields(layout)) for name, layout in component.layouts.items()}
+        masks = None  # one of the streams
+    else:
+        module, component = "tile", Tile(params=params, analog=analog)
+        streams = streams_of(component)
     derived = ("cells", "adcs", "units", "outputs", "max_code", "code_bits", "sum_bits")
     formulas = {
         "lead": timing.LEAD,
@@ -53,14 +73,14 @@ def tile_product(params: TileParams, *, analog: bool = False) -> Product:
         "period": timing.PERIOD,
     }
     return Product(
-        module="tile",
-        folder=f"tile_{params.name}" + ("_analog" if analog else ""),
+        module=module,
+        folder=f"{module}_{params.name}" + ("_analog" if analog else ""),
         component=component,
         parameters=dataclasses.asdict(params) | {"analog": analog},
         facts={
             "derived": {name: getattr(params, name) for name in derived},
-            "streams": streams_of(component),
-            "masks": list(_fields(mask_layout(params))) if params.masks else None,
+            "streams": streams,
+            "masks": masks,
             "macro": _macro(params) if analog else None,
             "formulas": {name: str(formula) for name, formula in formulas.items()},
         },
@@ -158,6 +178,12 @@ def parser() -> cli.Parser:
         help="digital crossbars in block RAM, or the ports of an analog macro",
     )
     command.add_argument(
+        "--wrapper",
+        choices=["axis"],
+        default=None,
+        help="put the tile behind AXI4-Streams",
+    )
+    command.add_argument(
         "--out",
         type=Path,
         metavar="DIR",
@@ -173,7 +199,8 @@ def main(arguments: Sequence[str]) -> int:
     options = vars(parser().parse_args(arguments))
     try:
         params = TileParams(**{name: options[name] for name in OPTIONS})
-        product = tile_product(params, analog=options["macro"] == "black-box")
+        analog = options["macro"] == "black-box"
+        product = tile_product(params, analog=analog, wrapper=options["wrapper"])
         deliver(product, options.get("out"), as_json=options["json"])
     except (ParameterError, cli.OutputError) as error:
         cli.bad_input(PROGRAM, error)
