@@ -179,7 +179,7 @@ class TileRules(wiring.Component):
         depth = queue_depth(self._tile)
         ages = [getattr(self, f"probe_flight_{age}") for age in range(1, CROSSBAR_LATENCY + 1)]
         flights = [sample.valid & sample.complete for sample in (*ages, self.probe_sample)]
-        self._words = self._flying(flights) + self.probe_inner + self.probe_stored
+        self._words = self._flying(m, flights) + self.probe_inner + self.probe_stored
         m.d.comb += [
             Assert(self.probe_free + self._words == depth),
             Assert(~self.probe_write | (self.probe_inner < depth - 1)),
@@ -188,7 +188,8 @@ class TileRules(wiring.Component):
             Assert((self.probe_unit == 0) | self.probe_stored),
         ]
 
-    def _flying(self, flights: list[Value]) -> Value:
+    def _flying(self, m: Module, flights: list[Value]) -> Value:
+        """Return the words on their way."""
         return _ones(Cat(flights))
 
     def _balance(self, m: Module) -> None:
@@ -213,7 +214,8 @@ class SkippingTileRules(TileRules):
     PROBES: ClassVar[dict[str, str]] = {**TileRules.PROBES, "probe_marks": "dut.flight"}
     _skips = True
 
-    def _flying(self, flights: list[Value]) -> Value:
+    def _flying(self, m: Module, flights: list[Value]) -> Value:
+        m.d.comb += Assert((Cat(flights) & self.probe_marks) == 0)
         return _ones(Cat(flights)) + _ones(self.probe_marks)
 
     def _balance(self, m: Module) -> None:
