@@ -10,8 +10,8 @@ from __future__ import annotations
 import dataclasses
 from typing import ClassVar
 
-from amaranth.hdl import Assert, Assume, Cat, Cover, Module, Mux, Signal, Value
-from amaranth.lib import data, wiring
+from amaranth.hdl import Assert, Assume, Cat, Const, Cover, Module, Mux, Signal, Value
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
 from cosim.properties_link import assert_holds
@@ -158,20 +158,25 @@ class TileRules(wiring.Component):
             Assert(~begun | began),
             Assert(self.probe_select < tile.columns_per_adc),
             Assert(~begun | (self.probe_plane <= before.top_plane)),
-            Assert(~begun | before.stored.any() | (self.probe_plane == 0)),
+            Assert(~begun | before.stored.any() | self._may_be_absent()),
         ]
         self._last_plane = (self.probe_plane == command.top_plane) | absent
+
+    def _may_be_absent(self) -> Value:
+        """Whether a command that has begun may be one whose page no crossbar stores."""
+        return self.probe_plane == 0
 
     def _drivers(self, m: Module) -> None:
         """Claim that buffers are filled and emptied in turn."""
         waiting, full, row = self._waiting, self.probe_full, self.probe_row
         driven = Mux(self.probe_driven, full[1], full[0])
+        begun = (self.probe_select != 0) | (self.probe_plane != 0) | (self._group != 0)
         m.d.comb += [
             Assert(waiting == full[0] + full[1]),
             Assert((self.probe_loaded == self.probe_driven) == (waiting != 1)),
             Assert((waiting == 0) | driven),
             Assert((row != 0) & ((row & (row - 1)) == 0)),
-            Assert((self._group == 0) | (waiting != 0)),
+            Assert(~begun | (waiting != 0)),
         ]
 
     def _queue(self, m: Module) -> None:
@@ -198,11 +203,9 @@ class TileRules(wiring.Component):
         owed = self._words * tile.units - self.probe_unit + _ones(self.probe_valid)
         sampled = Mux(self._last_plane, self.probe_select * tile.units, 0)
         vectors = self._behind * (self._groups * tile.outputs)
-        begun = (self.probe_select != 0) | (self.probe_plane != 0)
         m.d.comb += [
             Assert(vectors + self._group * tile.outputs + sampled == owed + self._number),
             Assert(self._number < self._groups * tile.outputs),
-            Assert(~begun | (self._waiting != 0)),
             Assert(~(dut.outputs.valid | dut.channels.ready) | (self._waiting + self._behind != 0)),
             Assert(~self._ends | (self._behind != 0)),
         ]
@@ -218,5 +221,8 @@ class SkippingTileRules(TileRules):
         m.d.comb += Assert((Cat(flights) & self.probe_marks) == 0)
         return _ones(Cat(flights)) + _ones(self.probe_marks)
 
+    def _may_be_absent(self) -> Value:
+        return Const(0)  # such a command takes one cycle
+
     def _balance(self, m: Module) -> None:
-        """What a word stands for is proven bounded, by `cosim.properties_queue`."""
+        """Leave to `cosim.properties_queue` what a word stands for, which is proven bounded."""

@@ -126,7 +126,8 @@ class PassRules(wiring.Component):
         with m.If(operation.config | operation.moving):
             m.d.comb += Assert(operation.code == directions[channel])
         with m.If((age == 0) | (age > count * pixels + 1)):
-            m.d.comb += [Assert(~(operation.config | operation.moving)), Assert(channel == count - 1)]
+            m.d.comb += Assert(~(operation.config | operation.moving))
+            m.d.comb += Assert(channel == count - 1)
         with m.Elif(age == 1):
             m.d.comb += [Assert(operation.config), Assert(channel == 0)]
         with m.Else():
