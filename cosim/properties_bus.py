@@ -33,7 +33,7 @@ class BusRules(wiring.Component):
     - A run begins only while none goes on, and at most once a request.
     - A request is released once, when its answer has been given to the sender, whose bytes hold.
 
-    Covered: a SYNC is carried out, given a receiver that holds one.
+    Covered: a frame is dropped; a whole request takes too many cycles to search for.
     """
 
     PROBES: ClassVar[dict[str, str]] = {
@@ -115,7 +115,7 @@ class BusRules(wiring.Component):
             Assert((state != DECIDE) | (self.probe_found != Status.OK) | ~run | ~self.busy),
             Assert(~(decided & self.probe_new & good & run) | ~self.busy),
             Assert((state != ACT) | (self.probe_ok == good)),
-            Cover(dut.synced),
+            Cover(dut.dropped),
         ]
         for operation, flag in flags.items():
             asked = self.probe_header[16:24] == operation

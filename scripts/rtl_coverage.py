@@ -43,13 +43,14 @@ Point = tuple[str, str, str]
 
 REASONS: tuple[tuple[str, str, str], ...] = (
     ("always ready or valid", r"", r"\w*ready|\w*__valid|read__en|moves|w_rdy"),
-    ("a constant: the digest, counts of ones", r"", r"digest|table_\d+"),
+    ("a constant: the digest, what is left of a table of counts", r"", r"digest|table_\d+"),
     ("one bank, of one block RAM", r"", r"host_bank|block_[ab]"),
     ("maps are shifted in place, not as they are read", r"fetch.*", r"direction|outside"),
     ("all layers agree on it", r"",
      r"entry|coming|commands__payload|group|flight_\d|sample|absent"),
     ("highest of addresses that are no power of two", r"",
-     r"add_addr|addr|shift_addr|write__addr"),
+     r"addr|shift_addr|write__addr"),
+    ("no layer adds an operand", r"", r"add_addr"),
     ("the pooled map is smaller than a buffer", r"", r"pooled"),
     ("parameters of which no network has all bits", r"",
      r"(affines|channels|entries|load)__payload|fraction_bits|write__data"),
@@ -61,7 +62,7 @@ REASONS: tuple[tuple[str, str, str], ...] = (
 """Why a bit need not move: reason, module, signal; both as patterns, an empty one for any."""
 
 LINES: tuple[tuple[str, str], ...] = (
-    (r"case 2'h\d:", "buffers that the schedule does not use there"),
+    (r"^\d'h\d:", "buffers that the schedule does not use there"),
     (r"entry\[\d\] \?|12'hffc|outside \?|column;|row;", "maps are shifted in place"),
     (r"commands__payload\[\d+\] \?|sample\$\d \[\d+\] \?", "the one crossbar is always in use"),
     (r"if \(moves\)", "outputs never wait in an accelerator"),
