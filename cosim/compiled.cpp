@@ -11,6 +11,9 @@
 #if WAVES
 #include "verilated_vcd_c.h"
 #endif
+#if COVERAGE
+#include "verilated_cov.h"
+#endif
 
 // No register takes the falling edge, so Verilator need only be told that the clock is low: that
 // saves every other evaluation. Where it keeps the last clock under another name, it is evaluated.
@@ -87,6 +90,12 @@ Dut* dut_open() {
 #if WAVES
 void waves_open(Dut* dut, const char* file) {
   dut->waves.open(file);
+}
+#endif
+
+#if COVERAGE
+void coverage_write(Dut* dut, const char* file) {
+  dut->context.coveragep()->write(file);
 }
 #endif
 

@@ -31,8 +31,17 @@ CLOCK = "@(posedge clk)"
 """What Verilator calls the event of the rising clock."""
 OPTIONS = ["--x-assign", "fast", "--x-initial", "fast", "--noassert", "--no-timing", "-O3"]
 
+COVERAGE = ["--coverage-line", "--coverage-toggle"]
 
-def build(block: Block, harness: Path, *, optimise: str = "-O1", waves: bool = False) -> Path:
+
+def build(
+    block: Block,
+    harness: Path,
+    *,
+    optimise: str = "-O1",
+    waves: bool = False,
+    coverage: bool = False,
+) -> Path:
     """Compile a model, unless that has been done; returns the library.
 
     Parameters
@@ -45,6 +54,8 @@ def build(block: Block, harness: Path, *, optimise: str = "-O1", waves: bool = F
         The compiler's option: ``-O1`` for seconds of simulation, ``-O2`` for minutes.
     waves : bool
         With ``waves_open``; several times slower.
+    coverage : bool
+        With ``coverage_write``: lines that ran, bits that changed. Several times slower, too.
 
     Raises
     ------
@@ -59,6 +70,9 @@ def build(block: Block, harness: Path, *, optimise: str = "-O1", waves: bool = F
     text = "".join(part.read_text(encoding="utf-8") for part in (COMMON, harness))
     flags = [optimise, "-march=native", f"-DWAVES={int(waves)}"]
     options = [*OPTIONS, *["--trace-vcd"] * waves]
+    if coverage:
+        flags.append("-DCOVERAGE=1")
+        options += COVERAGE
     with simulators.environment("verilator"):
         versions = [simulators.version("verilator"), _processor(), flags]
         runtime = _made("runtime", versions, functools.partial(_compile_runtime, flags))
@@ -93,7 +107,8 @@ def _compile_runtime(flags: list[str], output: Path) -> None:
     """Compile what all models share."""
     include = Path(_verilator_root(), "include")
     unit = output.with_name("runtime.cpp")
-    names = ("verilated", "verilated_threads", "verilated_vcd_c")
+    names = ["verilated", "verilated_threads", "verilated_vcd_c"]
+    names += ["verilated_cov"] * ("-DCOVERAGE=1" in flags)
     parts = [include / f"{name}.cpp" for name in names]
     unit.write_text("".join(f'#include "{part}"\n' for part in parts), encoding="utf-8")
     _compile(["-c", str(unit), "-o", str(output)], flags)

@@ -37,9 +37,11 @@ def accelerator_block(params: AcceleratorParams) -> Block:
     return emit_block(Accelerator(params=params), MODULE)
 
 
-def build(block: Block, *, optimise: str = "-O1", waves: bool = False) -> Path:
+def build(
+    block: Block, *, optimise: str = "-O1", waves: bool = False, coverage: bool = False
+) -> Path:
     """Compile a model of an accelerator, or of one with a seeded fault; as `compiled.build`."""
-    return compiled.build(block, HARNESS, optimise=optimise, waves=waves)
+    return compiled.build(block, HARNESS, optimise=optimise, waves=waves, coverage=coverage)
 
 
 class Model:
@@ -156,6 +158,13 @@ class Model:
         One cycle is 2 ns; the clock rises in its middle. Only if built with ``waves``.
         """
         self._library.waves_open(self._dut, os.fsencode(file))
+
+    def coverage(self, file: Path) -> None:
+        """Write how often each line ran and each bit changed, in Verilator's format.
+
+        Since the model began. Only if built with ``coverage``.
+        """
+        self._library.coverage_write(self._dut, os.fsencode(file))
 
     def logits(self) -> npt.NDArray[np.int32]:
         """Read the logits, int32 [classes]."""

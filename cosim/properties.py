@@ -16,6 +16,7 @@ from cosim.properties_control import ControlAddresses
 from cosim.properties_mask import MaskOrder, MaskSchedule, RegisterParams
 from cosim.properties_queue import QueueOrder
 from cosim.properties_requant import RequantSteps
+from cosim.properties_safety import SAFETY
 from cosim.properties_shift import ShiftContent, ShiftProtocol, ShiftRun
 from cosim.properties_stream import PacketRun, StreamProtocol
 from cosim.properties_tile import ShiftAddProduct, product_cycles
@@ -316,4 +317,5 @@ PROOFS: tuple[Proof, ...] = (
     _control(_shape(3, 5, 6), Fault("fetch.last_channel", "0"), quick=True),
     _control(_shape(16, 16, 6), Fault("writer.full_bank", "0")),
     _control(_shape(3, 5, 6), Fault("sequencer.found", "0" * 8), pruned=True, quick=True),
+    *SAFETY,
 )

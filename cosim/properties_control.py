@@ -4,7 +4,7 @@
 Sequencer, fetch, channels' parameters and write, connected as in ``hw.accelerator`` but for the
 tile, whose place is taken by anything that keeps three rules: a command is taken when its vector
 has been delivered; outputs and their parameters belong to vectors that have been delivered; the
-last output of a vector comes after its last command.
+last output of a vector comes after its last command. `cosim.properties_driver` proves them of it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from amaranth.hdl import Array, Assert, Assume, Cat, Cover, Module, Mux, Signal,
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In
 
+from cosim.properties_link import assert_holds
 from cosim.properties_walk import source_of
 from hw.accelerator_params import AcceleratorParams, LayerEntry, Read
 from hw.dac import activation_layout
@@ -76,7 +77,8 @@ class ControlAddresses(wiring.Component):
     """All layers, image after image: pages, parameters, maps and logits are addressed in range.
 
     Of reads, those that are used; where a shift brings a 0 from outside the map, none is. Commands
-    name the pages of the schedule, also if the network is ``pruned``. By invariants that say where
+    name the pages of the schedule, also if the network is ``pruned``. What is offered holds until
+    it is taken, and each layer ends once. By invariants that say where
     fetch and write are, in how many vectors have been delivered, released and put out. Covered: a
     layer ends, and the one after it writes.
     """
@@ -154,10 +156,23 @@ class ControlAddresses(wiring.Component):
             feed.channels.ready.eq(self.channels_ready),
             writer.outputs.valid.eq(self.outputs_valid),
         ]
+        self._offers(m)
         self._tile(m)
         self._invariants(m)
         self._claims(m)
         return m
+
+    def _offers(self, m: Module) -> None:
+        """Claim that what a layer offers holds until it is taken, and that it ends once."""
+        beats, commands = self._fetch.activations, self._sequencer.commands
+        ends = self._writer.finished
+        running, was_running, finished = Signal(), Signal(), Signal()
+        m.d.comb += running.eq(self.probe_state == RUN)
+        m.d.sync += [was_running.eq(running), finished.eq(ends)]
+        # Commands are offered before a layer begins, and wait for it.
+        assert_holds(m, beats.valid, self.activations_ready, beats.payload.as_value())
+        assert_holds(m, running, self.commands_ready | ends, commands.payload.as_value())
+        m.d.comb += [Assert(~ends | running), Assert((was_running & ~running) == finished)]
 
     def _tile(self, m: Module) -> None:
         """Count vectors: delivered, released, put out; assume what the tile keeps to."""

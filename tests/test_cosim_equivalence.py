@@ -27,3 +27,12 @@ def test_flip_changes_one_bit_of_the_named_lut():
     assert equivalence.flip(text, "y") == text.replace("2'd1", "2'h0")
     with pytest.raises(ValueError, match="not enough values"):
         equivalence.flip(text, "z")
+
+
+def test_the_drivers_netlist_equals_the_rtl_from_reset():
+    assert equivalence.equal_from_reset(equivalence.DRIVER)
+
+
+def test_a_flipped_bit_of_the_drivers_is_noticed():
+    fault = equivalence.DRIVER_FAULT
+    assert not equivalence.equal_from_reset(equivalence.DRIVER, fault=fault)
