@@ -77,7 +77,7 @@ class Journal:
             raise ParameterError(f"{file} must be of a sweep with the same --config")
 
     def _broken(self, error: object) -> ParameterError:
-        return ParameterError(f"{self._file} must be the journal of a sweep: {error!r}")
+        return ParameterError(f"{self._file} must be the journal of a sweep: {error!r:.200}")
 
     def _mend(self) -> None:
         """Drop the line that a killed process did not finish: the next would be joined to it."""
@@ -114,7 +114,7 @@ class Journal:
         good = (
             set(trial.params) == set(Point._fields)
             and len(values) == len(Cost._fields)
-            and all(math.isfinite(value) and value > 0 for value in values)
+            and all(isinstance(value, int | float) and 0 < value < math.inf for value in values)
         )
         if not good:
             raise self._broken(f"trial {trial.number} is no point of one")
