@@ -157,7 +157,7 @@ def check(dataset: Cifar, arrays: Arrays, where: object) -> None:
     expected = {name: ("uint8", shape) for name, shape in sorted(dataset.shapes.items())}
     found = {name: (str(value.dtype), value.shape) for name, value in sorted(arrays.items())}
     if found != expected:
-        raise DataError(f"{where} must hold {expected}, not {found}")
+        raise DataError(f"{where} must hold {expected}, not {found!s:.300}")
     for split, wanted in dataset.sha256.items():
         digest = split_sha256(dataset, arrays, split)
         if digest != wanted:
