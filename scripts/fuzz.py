@@ -26,9 +26,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from hw import cli
 from scripts import fuzz_commands, fuzz_fpga, fuzz_model
 from scripts.fuzz_case import SECONDS, Files, Outcome, Target, fault, limited, make, run
-from scripts.tables import ROOT
+from scripts.tables import ROOT, VERIFICATION, insert
 
-__all__ = ["TARGETS", "main", "survey"]
+__all__ = ["TARGETS", "main", "survey", "table"]
 
 PROGRAM = "python -m scripts.fuzz"
 RESULTS = ROOT / "docs/results/fuzz.json"
@@ -157,6 +157,16 @@ def _store(record: Mapping[str, Any]) -> None:
     cli.replace(RESULTS, (json.dumps(every, indent=1) + "\n").encode())
 
 
+def table(stored: Mapping[str, Any]) -> str:
+    """Return stored results in Markdown."""
+    rows = ["| format | cases | refused | taken | faults |", "|---|---|---|---|---|"]
+    for name, each in stored.items():
+        counts = (each["cases"], each["refused"], each["taken"], len(each["faults"]))
+        rows.append(f"| {name} | " + " | ".join(f"{count:,}" for count in counts) + " |")
+    cases = sum(each["cases"] for each in stored.values())
+    return "\n".join([*rows, f"| all | **{cases:,}** | | | |"])
+
+
 def _survey_all(
     names: Sequence[str], seed: int, cases: int | None, *, update: bool
 ) -> dict[str, Outcome]:
@@ -193,7 +203,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )  # fmt: skip
     parser.add_argument("--keep", type=Path, metavar="DIR", help="write what is not read well")
     parser.add_argument("--json", action="store_true", help="print the results as JSON")
-    parser.add_argument("--update", action="store_true", help=f"store them: {RESULTS.name}")
+    parser.add_argument(
+        "--update", action="store_true", help="store them; write docs/verification.md"
+    )
     options = parser.parse_args(arguments)
     if options.case is not None:
         if len(options.format) != 1:
@@ -212,6 +224,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 for number in outcome.faults:
                     files = make(target, name, options.seed, number)
                     _keep(options.keep, f"{name}_{number}", files)
+    if options.update:
+        insert(VERIFICATION, "fuzz", table(json.loads(RESULTS.read_text("utf-8"))))
     if options.json:
         print(json.dumps(record, indent=1))
     else:

@@ -124,7 +124,8 @@ def _alter(chance: random.Random, root: list[Any]) -> None:
     elif kind == 2 and isinstance(place, list) and place is not root:
         place.insert(key, copy.deepcopy(old))
     elif kind == 3 and isinstance(old, int | float):
-        place[key] = old + chance.choice([-1, 1, 0.5])
+        step = chance.choice([-1, 1, 0.5])
+        place[key] = old + step if abs(old) < 1 << 63 else -old
     elif kind == 4 and isinstance(old, str):
         place[key] = old[: chance.randrange(len(old) + 1)] + chance.choice(_TEXTS)
     elif kind == 5 and isinstance(place, dict):

@@ -10,10 +10,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -29,6 +31,9 @@ from model.cost.journal import Journal
 from model.random_intnet import random_net
 
 __all__ = ["PROGRAMS", "Program", "call"]
+
+
+_WRITES = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.truncate"}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -61,8 +66,30 @@ class Program:
     sound: Mapping[str, Callable[[bytes], bool]] = dataclasses.field(default_factory=dict)
 
 
-def call(program: Program, inputs: Path, out: Path) -> None:
-    """Run a program, silent, in this process; which ends with its exit code."""
+def call(program: Program, inputs: Path, out: Path, last: int | None, writes: Any) -> None:
+    """Run a program, silent, in this process; which ends with its exit code.
+
+    Parameters
+    ----------
+    program : Program
+    inputs, out : Path
+    last : int, optional
+        The process is killed instead of doing this one of its writes, counted from 0.
+    writes : shared integer
+        Counts what the process does to files in ``out``: opening to write, renaming, removing.
+    """
+    place = str(out)
+
+    def hear(event: str, arguments: tuple[Any, ...]) -> None:
+        if event not in _WRITES or not any(str(each).startswith(place) for each in arguments[:2]):
+            return
+        if event == "open" and not arguments[2] & (os.O_WRONLY | os.O_RDWR):
+            return
+        if writes.value == last:
+            os.kill(os.getpid(), signal.SIGKILL)
+        writes.value += 1
+
+    sys.addaudithook(hear)
     with Path(inputs, "log").open("wb") as log:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)

@@ -2,39 +2,46 @@
 """SIGKILL at random moments in what writes files; then the same again, until it is done.
 
 ``python -m scripts.kills`` starts training, export, generators, a sweep and builds, and kills each
-many times: half of the times somewhere, half of the times just when something is being written.
+many times: half of the times somewhere, half of the times just before it writes to a file.
 After each kill every file that is there under its own name must be whole; at the end all must be
 those of a run that nobody killed, and nothing else may be left.
 """
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
 import multiprocessing
-import os
 import random
+import signal
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from hw import cli
 from scripts.kill_programs import PROGRAMS, Program, call
-from scripts.tables import ROOT
+from scripts.tables import ROOT, VERIFICATION, insert
 
-__all__ = ["KillError", "Tally", "endure", "main"]
+__all__ = ["KillError", "Tally", "endure", "main", "table"]
 
 PROGRAM = "python -m scripts.kills"
 RESULTS = ROOT / "docs/results/kills.json"
 LIMIT_S = 600
 """Of a run that nobody kills."""
+
+
+class _Run(NamedTuple):
+    """What a run takes that nobody kills: seconds, and writes into its folder."""
+
+    seconds: float
+    writes: int
 
 
 class KillError(Exception):
@@ -50,7 +57,7 @@ class Tally:
     kills : int
         While it ran.
     writing : int
-        Of these, when something lay half-written beside its place.
+        Of these, just before a file was opened to be written, renamed or removed.
     resumed : int
         Runs that went on where one had been killed.
     completions : int
@@ -79,9 +86,9 @@ def endure(
     inputs.mkdir()
     # In a process of its own: one that has computed with PyTorch must not be forked.
     _end(program, _CONTEXT.Process(target=program.prepare, args=(inputs,)), 0)
-    began = time.monotonic()
-    _finish(program, inputs, scratch / "whole", 0)
-    took = time.monotonic() - began
+    began, writes = time.monotonic(), _CONTEXT.Value("q", 0, lock=False)
+    _end(program, _process(program, inputs, scratch / "whole", None, writes), 0)
+    run = _Run(time.monotonic() - began, writes.value)
     whole = _contents(scratch / "whole")
     tally = Tally()
     life = 0
@@ -89,7 +96,7 @@ def endure(
         life += 1
         out = scratch / f"life{life}"
         for _ in range(chance.randint(1, program.kills_a_life)):
-            if _killed(program, inputs, out, chance, took, tally):
+            if _killed(program, inputs, out, chance, run, tally):
                 tell(tally.kills)
                 _check(program, out, whole, tally.kills)
             if tally.kills == kills:
@@ -106,39 +113,26 @@ def endure(
 
 
 def _killed(
-    program: Program, inputs: Path, out: Path, chance: random.Random, took: float, tally: Tally
+    program: Program, inputs: Path, out: Path, chance: random.Random, run: _Run, tally: Tally
 ) -> bool:
     """Start a program and kill it; False if it came to its end before."""
     resumed = program.goes_on(out)
-    process = _process(program, inputs, out)
+    writes = chance.random() < 0.5
+    last = chance.randrange(run.writes) if writes and run.writes else None
+    process = _process(program, inputs, out, last)
     process.start()
-    tally.resumed += resumed
-    wait = chance.uniform(0, took)
-    deadline = time.monotonic() + wait
-    if chance.random() < 0.5:
-        # As soon as something is written beside its place, and some microseconds later.
-        while process.is_alive() and not _half_written(out) and time.monotonic() < deadline + took:
-            time.sleep(0.0002)
-        time.sleep(chance.choice([0, 0.0001, 0.001, 0.01]))
-    else:
-        process.join(wait)
+    process.join(LIMIT_S if last is not None else chance.uniform(0, run.seconds))
     process.kill()
     process.join()
-    if process.exitcode != -9:
-        if process.exitcode != 0:
-            raise KillError(
-                f"{program.name}: exit code {process.exitcode} after {tally.kills} kills"
-            )
+    if process.exitcode not in (0, -signal.SIGKILL):
+        code = process.exitcode
+        raise KillError(f"{program.name}: exit code {code} after {tally.kills} kills")
+    tally.resumed += resumed
+    if process.exitcode == 0:
         return False
     tally.kills += 1
-    tally.writing += _half_written(out)
+    tally.writing += last is not None
     return True
-
-
-def _half_written(out: Path) -> bool:
-    with contextlib.suppress(OSError):
-        return any(name.startswith((".writing-", ".running-")) for name in os.listdir(out))
-    return False
 
 
 def _finish(program: Program, inputs: Path, out: Path, kills: int) -> None:
@@ -157,8 +151,11 @@ def _end(program: Program, process: BaseProcess, kills: int) -> None:
         raise KillError(f"{program.name}: a run must end well after {kills} kills, not with {how}")
 
 
-def _process(program: Program, inputs: Path, out: Path) -> BaseProcess:
-    return _CONTEXT.Process(target=call, args=(program, inputs, out))
+def _process(
+    program: Program, inputs: Path, out: Path, last: int | None = None, writes: Any = None
+) -> BaseProcess:
+    writes = writes or _CONTEXT.Value("q", 0, lock=False)
+    return _CONTEXT.Process(target=call, args=(program, inputs, out, last, writes))
 
 
 _CONTEXT = multiprocessing.get_context("fork")
@@ -190,6 +187,18 @@ def _store(name: str, counts: Mapping[str, int]) -> None:
     cli.replace(RESULTS, (json.dumps(every, indent=1) + "\n").encode())
 
 
+def table(stored: Mapping[str, Any]) -> str:
+    """Return stored counts in Markdown."""
+    rows = [
+        "| program | kills | of these just before a write | runs that went on | whole runs |",
+        "|---|---|---|---|---|",
+    ]
+    for name, each in stored.items():
+        counts = (each[key] for key in ("kills", "writing", "resumed", "completions"))
+        rows.append(f"| {name} | " + " | ".join(map(str, counts)) + " |")
+    return "\n".join(rows)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     parser = cli.Parser(PROGRAM, "Kill what writes files, again and again; nothing may be lost.")
@@ -200,7 +209,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )  # fmt: skip
     parser.add_argument("--seed", type=cli.integer("seed", 0, 2**32), default=1, metavar="S")
     parser.add_argument("--json", action="store_true", help="print the counts as JSON")
-    parser.add_argument("--update", action="store_true", help=f"store them: {RESULTS.name}")
+    parser.add_argument(
+        "--update", action="store_true", help="store them; write docs/verification.md"
+    )
     options = parser.parse_args(arguments)
     found = {}
     with Progress(
@@ -223,6 +234,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if options.update:
                 _store(name, {"seed": options.seed, **found[name]})
     record = {name: {"seed": options.seed, **counts} for name, counts in found.items()}
+    if options.update:
+        insert(VERIFICATION, "kills", table(json.loads(RESULTS.read_text("utf-8"))))
     if options.json:
         print(json.dumps(record, indent=1))
     else:

@@ -19,6 +19,7 @@ from model.layer_shape import layers_from_json
 from scripts import fuzz
 from scripts.fuzz_case import Outcome, Target, fault, limited, make, run
 from scripts.fuzz_mutate import damage_bytes, damage_json, damage_lines, damage_tensors
+from scripts.tables import VERIFICATION
 
 FEW = {"checkpoint": 50, "checkpoint to resume": 50, "command lines": 50, "intnet.json": 150,
        "intnet.safetensors": 150, "design point": 150, "sweep journal": 150, "database": 150,
@@ -170,6 +171,8 @@ def test_the_command_tells_and_repeats_cases(tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(fuzz.TARGETS, "conversation", (dies, 5))
     options = ["--format", "conversation", "--keep", str(tmp_path)]
     monkeypatch.setattr(fuzz, "RESULTS", tmp_path / "fuzz.json")
+    monkeypatch.setattr(fuzz, "VERIFICATION", tmp_path / "v.md")
+    (tmp_path / "v.md").write_text("<!-- fuzz -->\n<!-- /fuzz -->\n")
     assert fuzz.main([*options, "--json", "--update"]) == 1
     said = capsys.readouterr()
     record = json.loads(said.out)
@@ -190,4 +193,5 @@ def test_what_is_stored_is_a_whole_run():
     stored = json.loads(fuzz.RESULTS.read_text())
     assert list(stored) == list(fuzz.TARGETS)
     assert sum(each["cases"] for each in stored.values()) >= 10**6
+    assert fuzz.table(stored) in VERIFICATION.read_text()
     assert not any(each["faults"] for each in stored.values())
