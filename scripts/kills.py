@@ -154,7 +154,8 @@ def _end(program: Program, process: BaseProcess, kills: int) -> None:
 def _process(
     program: Program, inputs: Path, out: Path, last: int | None = None, writes: Any = None
 ) -> BaseProcess:
-    writes = writes or _CONTEXT.Value("q", 0, lock=False)
+    if writes is None:
+        writes = _CONTEXT.Value("q", 0, lock=False)
     return _CONTEXT.Process(target=call, args=(program, inputs, out, last, writes))
 
 

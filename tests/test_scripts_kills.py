@@ -61,6 +61,7 @@ def test_what_writes_beside_its_place_endures(tmp_path):
     tally = endure(program(careful), 20, 1, tmp_path)
     assert tally.kills == 20
     assert tally.completions > 3
+    assert 5 < tally.writing < 15
 
 
 @pytest.mark.parametrize(
