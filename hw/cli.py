@@ -173,8 +173,9 @@ def check_folder(folder: Path, *, owner: str) -> None:
 def write_files(folder: Path, files: Mapping[str, str | bytes], *, owner: str) -> None:
     """Write a stage's files into its folder; no file is ever half-written.
 
-    All are written beside their places, then renamed one by one, the file ``owner`` last: a run
-    killed between two renames leaves whole files of two results, which ``owner``'s hashes tell.
+    All are written beside their places, then renamed one by one, the file ``owner`` first: a run
+    killed between two renames leaves whole files of two results, or of a part of one, which
+    ``owner``'s hashes tell, and the next run knows the folder for its own.
     A folder that holds files but not ``owner`` belongs to something else and is left alone.
 
     Parameters
@@ -198,7 +199,7 @@ def write_files(folder: Path, files: Mapping[str, str | bytes], *, owner: str) -
             for name, content in files.items():
                 data = content.encode() if isinstance(content, str) else content
                 Path(place, name).write_bytes(data)
-            for name in sorted(files, key=lambda name: name == owner):
+            for name in sorted(files, key=lambda name: name != owner):
                 os.replace(Path(place, name), folder / name)
     except OSError as error:
         raise _unwritable(folder, error) from None
