@@ -11,7 +11,7 @@ RUN := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all prove lint size docs bench mutate clean distclean
+.PHONY: help setup demo test test-all prove lint size docs bench mutate fuzz clean distclean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +56,10 @@ docs: $(STAMP) ## the documents as a site, build/docs/index.html; a link to nowh
 
 mutate: $(STAMP) ## seed single faults in the RTL; a simulation or a proof must catch each
 	$(RUN) -m scripts.mutate --jobs $(JOBS)
+
+fuzz: $(STAMP) ## damaged files, bytes and command lines for every reader; kills of every writer
+	$(RUN) -m scripts.fuzz
+	$(RUN) -m scripts.kills
 
 bench: $(STAMP) ## forms of the shift, alone and in training; integers; to generate; to simulate
 	$(RUN) -m scripts.bench_shift

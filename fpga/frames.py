@@ -83,7 +83,7 @@ class _Claims:
         tile_name, _, name = feature.name.partition(".")
         tile = self.database.tile(tile_name)
         if tile is None:
-            self.unknown.append(f"{feature.name} ({feature.where})")
+            self.unknown.append(f"{feature.name:.100} ({feature.where})")
             return
         name = tile.local(name)
         if feature.value == 1:
@@ -123,7 +123,7 @@ class _Claims:
         if bits is None:
             if index or name not in tile.pips:
                 shown = f"[{index}]" if index else ""
-                self.unknown.append(f"{feature.name}{shown} ({feature.where})")
+                self.unknown.append(f"{feature.name:.100}{shown} ({feature.where})")
             return
         segment = tile.segments.get(bits.bus)
         if segment is None or not segment.holds(bits):

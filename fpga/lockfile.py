@@ -34,6 +34,7 @@ _FIELDS = {
 }
 _MAX_PACKAGE = 1 << 26
 _MAX_INDEX = 1 << 26
+_MAX_LOCK = 1 << 20
 _KEYRINGS = ("debian-archive-keyring.gpg", "debian-archive-keyring.pgp")
 
 
@@ -72,15 +73,18 @@ class Lock:
                 value = getattr(package, field)
                 if not re.fullmatch(pattern, value):
                     raise ParameterError(
-                        f"{field} of a package must match {pattern}, not {value!r}"
+                        f"{field} of a package must match {pattern}, not {value!r:.100}"
                     )
             if type(package.size) is not int or not 0 < package.size <= _MAX_PACKAGE:
                 raise ParameterError(
-                    f"size of {package.name} must be 1 to {_MAX_PACKAGE} bytes, not {package.size}"
+                    f"size of {package.name:.100} must be 1 to {_MAX_PACKAGE} bytes, "
+                    f"not {package.size!r:.60}"
                 )
         names = [package.name for package in self.packages]
         if names != sorted(set(names)):
-            raise ParameterError(f"packages must be in the order of their names, not {names}")
+            raise ParameterError(
+                f"packages must be in the order of their names, not {names!s:.200}"
+            )
         texts = [self.suite, *self.roots, *self.keep]
         if not all(isinstance(text, str) for text in texts) or type(self.unpacked) is not int:
             raise ParameterError("suite, roots and keep must be text, unpacked a number of bytes")
@@ -111,7 +115,13 @@ def read(file: Path) -> Lock:
         If it breaks a rule or cannot be read.
     """
     try:
-        data = json.loads(file.read_text("utf-8"))
+        with file.open("rb") as content:
+            text = content.read(_MAX_LOCK + 1)
+        if len(text) > _MAX_LOCK:
+            raise ParameterError(f"{file.name} must have at most {_MAX_LOCK} bytes")
+        data = json.loads(text.decode("utf-8"))
+    except ParameterError:
+        raise
     except (OSError, ValueError, RecursionError) as error:
         raise ParameterError(f"{file.name} must be a readable JSON file: {error}") from None
     try:
@@ -123,7 +133,9 @@ def read(file: Path) -> Lock:
             packages=tuple(Package(**package) for package in data["packages"]),
         )
     except (TypeError, KeyError) as error:
-        raise ParameterError(f"{file.name} must have the fields of a lock: {error}") from None
+        raise ParameterError(
+            f"{file.name} must have the fields of a lock: {error!s:.200}"
+        ) from None
     except ParameterError as error:
         raise ParameterError(f"{file.name}: {error}") from None
 

@@ -163,7 +163,9 @@ def _bits(feature: str, bus: str, text: str) -> Bits:
     for word in text.split():
         match = _BIT.fullmatch(word)
         if match is None or int(match[2]) >= COLUMN_FRAMES or int(match[3]) >= FRAME_BITS:
-            raise DatabaseError(f"{feature}: a bit must be FRAME_BIT or !FRAME_BIT, not {word!r}")
+            raise DatabaseError(
+                f"{feature}: a bit must be FRAME_BIT or !FRAME_BIT, not {word!r:.60}"
+            )
         column, bit = int(match[2]), int(match[3])
         columns.append(column)
         bits.append(bit)
@@ -174,7 +176,7 @@ def _bits(feature: str, bus: str, text: str) -> Bits:
 def checked_word(name: object) -> str:
     """Return a name that is to become a part of a path."""
     if not isinstance(name, str) or not re.fullmatch(r"[\w-]+", name):
-        raise DatabaseError(f"a name in the database must be a word, not {name!r}")
+        raise DatabaseError(f"a name in the database must be a word, not {name!r:.60}")
     return name
 
 

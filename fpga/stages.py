@@ -249,7 +249,7 @@ def _read(file: Path) -> dict[str, Any]:
     """Return a JSON object of ours; what cannot be read counts as not there."""
     try:
         found = json.loads(file.read_text("utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 

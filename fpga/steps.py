@@ -221,7 +221,7 @@ def _object(file: Path) -> dict[str, Any]:
     """Read what a tool writes as JSON, which is only whole if it can be read."""
     try:
         found = json.loads(file.read_text("utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
         raise BuildError(f"{file.name} must be a whole JSON object")

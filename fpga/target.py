@@ -71,8 +71,10 @@ class Info:
             regions = [Region(**region) for region in value["regions"]]
             parameters = dict(value["parameters"])
             own = parameters.get("registers", [])
-            if not all(isinstance(name, str) for name in (value["design"], *own)):
-                raise ParameterError("names must be text")
+            names = (value["design"], *own, *(region.name for region in regions))
+            # They are told on somebody's terminal.
+            if not all(isinstance(n, str) and n.isprintable() and len(n) <= 100 for n in names):
+                raise ParameterError("names must be text of at most 100 printable characters")
             return cls(
                 design=value["design"],
                 clock_hz=check_integer("clock_hz", value["clock_hz"], 1, 1 << 40),
@@ -82,7 +84,7 @@ class Info:
             )
         except (KeyError, TypeError, ValueError) as error:
             reason = f"{error} is missing" if isinstance(error, KeyError) else error
-            raise DeviceError(f"info must be as fpga/protocol.md says: {reason}") from None
+            raise DeviceError(f"info must be as fpga/protocol.md says: {reason!s:.200}") from None
 
 
 class Target:

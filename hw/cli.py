@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import fcntl
+import io
 import os
+import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NoReturn
 
@@ -40,15 +43,20 @@ class OutputError(Exception):
 
 def bad_input(program: str, message: object) -> NoReturn:
     """End the program with exit code 2 and one line on stderr."""
-    line = " ".join(str(message).split())
-    sys.stderr.write(f"{program}: error: {line}\n")
+    sys.stderr.write(f"{program}: error: {_line(message)}\n")
     raise SystemExit(2)
 
 
 def failed(program: str, message: object) -> int:
     """Tell in one line on stderr why a check or a build failed; return exit code 1."""
-    sys.stderr.write(f"{program}: error: {' '.join(str(message).split())}\n")
+    sys.stderr.write(f"{program}: error: {_line(message)}\n")
     return 1
+
+
+def _line(message: object) -> str:
+    """Return a message in one line of printable characters: it may quote a file of anybody's."""
+    text = " ".join(str(message).split())
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
 
 
 def refuse(options: argparse.Namespace, names: Iterable[str], rule: str) -> None:
@@ -70,6 +78,9 @@ def run(main: Callable[[], int | None]) -> NoReturn:
     Ctrl-C is exit code 130. A reader that has seen enough (``| head``) is no error. Anything else
     that the system refuses, like writing results to a full disk, is one line and exit code 1.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A path that is no UTF-8 is a good path, and can be told.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = main() or 0
         sys.stdout.flush()
@@ -78,13 +89,14 @@ def run(main: Callable[[], int | None]) -> NoReturn:
         code = 130
     except OSError as error:
         # What is still in the buffer cannot be written either, and Python would try at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
         code = 0
         if not isinstance(error, BrokenPipeError):
             # Of `python -m program`; code given with -c has no name.
             spec = sys.modules["__main__"].__spec__
             program = f"python -m {spec.name.removesuffix('.__main__')}: " if spec else ""
-            sys.stderr.write(f"{program}error: {error}\n")
+            sys.stderr.write(f"{program}error: {_line(error)}\n")
             code = 1
     raise SystemExit(code)
 
@@ -162,8 +174,9 @@ def check_folder(folder: Path, *, owner: str) -> None:
 def write_files(folder: Path, files: Mapping[str, str | bytes], *, owner: str) -> None:
     """Write a stage's files into its folder; no file is ever half-written.
 
-    All are written beside their places, then renamed one by one, the file ``owner`` last: a run
-    killed between two renames leaves whole files of two results, which ``owner``'s hashes tell.
+    All are written beside their places, then renamed one by one, the file ``owner`` first: a run
+    killed between two renames leaves whole files of two results, or of a part of one, which
+    ``owner``'s hashes tell, and the next run knows the folder for its own.
     A folder that holds files but not ``owner`` belongs to something else and is left alone.
 
     Parameters
@@ -183,12 +196,12 @@ def write_files(folder: Path, files: Mapping[str, str | bytes], *, owner: str) -
     try:
         folder.mkdir(parents=True, exist_ok=True)
         check_folder(folder, owner=owner)
-        with tempfile.TemporaryDirectory(prefix=_BESIDE, dir=folder) as beside:
+        with _beside(folder) as place:
             for name, content in files.items():
                 data = content.encode() if isinstance(content, str) else content
-                Path(beside, name).write_bytes(data)
-            for name in sorted(files, key=lambda name: name == owner):
-                os.replace(Path(beside, name), folder / name)
+                Path(place, name).write_bytes(data)
+            for name in sorted(files, key=lambda name: name != owner):
+                os.replace(Path(place, name), folder / name)
     except OSError as error:
         raise _unwritable(folder, error) from None
 
@@ -215,18 +228,47 @@ def replace(file: Path, content: bytes) -> None:
         file.write_bytes(content)
         return
     try:
-        with tempfile.NamedTemporaryFile(
-            dir=real.parent, prefix=f".{real.name}-", delete=False
-        ) as new:
-            try:
-                new.write(content)
-                new.flush()
-                os.fsync(new.fileno())
-                os.chmod(new.name, 0o644)
-                os.replace(new.name, real)
-            except BaseException:
-                # Missing if an interrupt came just after the renaming.
-                Path(new.name).unlink(missing_ok=True)
-                raise
+        with _beside(real.parent) as place, (place / "new").open("wb") as new:
+            new.write(content)
+            new.flush()
+            os.fsync(new.fileno())
+            os.chmod(new.name, 0o644)
+            os.replace(new.name, real)
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(file)) from None
+
+
+@contextlib.contextmanager
+def _beside(folder: Path) -> Iterator[Path]:
+    """Make a folder in a folder, to write in, and remove those that killed runs have left there.
+
+    A living run holds a lock on its own, and on ``folder`` until it has it.
+    """
+    with contextlib.ExitStack() as stack:
+        with _locked(folder, wait=True):
+            for left in folder.glob(f"{_BESIDE}*"):
+                with contextlib.suppress(OSError), _locked(left, wait=False) as dead:
+                    if dead:
+                        shutil.rmtree(left)
+            place = Path(tempfile.mkdtemp(prefix=_BESIDE, dir=folder))
+            stack.callback(shutil.rmtree, place, ignore_errors=True)
+            stack.enter_context(_locked(place, wait=False))
+        yield place
+
+
+@contextlib.contextmanager
+def _locked(folder: Path, *, wait: bool) -> Iterator[bool]:
+    """Hold the lock of a folder, which the system lifts when the process ends, however it ends.
+
+    Yields False if another process holds it, or the file system knows no locks.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        held = True
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except OSError:
+            held = False
+        yield held
+    finally:
+        os.close(descriptor)

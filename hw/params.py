@@ -58,9 +58,12 @@ def check_integer(name: str, value: object, low: int, high: int) -> int:
         If it lies outside the range.
     """
     if isinstance(value, bool) or not isinstance(value, int):
-        raise ParameterTypeError(f"{name} must be an integer from {low} to {high}, not {value!r}")
+        raise ParameterTypeError(
+            f"{name} must be an integer from {low} to {high}, not {value!r:.60}"
+        )
     if not low <= value <= high:
-        raise ParameterError(f"{name} must be an integer from {low} to {high}, not {value}")
+        # A value from a file may be of any length.
+        raise ParameterError(f"{name} must be an integer from {low} to {high}, not {value!s:.60}")
     return value
 
 

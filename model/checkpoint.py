@@ -82,7 +82,8 @@ def read(file: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
             f"{file} must be a readable file: {error.strerror or error}"
         ) from None
     except SafetensorError as error:
-        raise CheckpointError(f"{file} must be a safetensors file: {error}") from None
+        # It may quote the file at length.
+        raise CheckpointError(f"{file} must be a safetensors file: {error!s:.200}") from None
     try:
         facts = json.loads(metadata[_KEY])
         version = facts["format"]

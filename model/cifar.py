@@ -157,7 +157,7 @@ def check(dataset: Cifar, arrays: Arrays, where: object) -> None:
     expected = {name: ("uint8", shape) for name, shape in sorted(dataset.shapes.items())}
     found = {name: (str(value.dtype), value.shape) for name, value in sorted(arrays.items())}
     if found != expected:
-        raise DataError(f"{where} must hold {expected}, not {found}")
+        raise DataError(f"{where} must hold {expected}, not {found!s:.300}")
     for split, wanted in dataset.sha256.items():
         digest = split_sha256(dataset, arrays, split)
         if digest != wanted:
@@ -187,8 +187,8 @@ def read(dataset: Cifar, file: Path) -> Arrays:
             f"{file} must be a readable file: {reason}; to get it, run "
             f"`python -m scripts.fetch_data {dataset.name} --out {file.parent}`"
         ) from None
-    # AttributeError and TypeError: a dtype that NumPy does not have.
+    # AttributeError and TypeError: a dtype that NumPy does not have. An error may quote the file.
     except (SafetensorError, AttributeError, TypeError) as error:
-        raise DataError(f"{file} must be a safetensors file: {error}") from None
+        raise DataError(f"{file} must be a safetensors file: {error!s:.200}") from None
     check(dataset, arrays, file)
     return arrays

@@ -80,6 +80,9 @@ def decode_rgb(
             return picture.convert("RGB")
     except DataError:
         raise
+    except MemoryError:
+        # Pillow's limit of pixels lets a few bytes become a gigabyte.
+        raise DataError(f"{name} must fit into memory as a picture") from None
     except _ERRORS as error:
         # Pillow quotes its buffer object, whose address differs each time.
         reason = "unknown format" if isinstance(error, UnidentifiedImageError) else error

@@ -9,7 +9,7 @@ import pytest
 from fpga_database import PART, STEPDOWN
 
 from fpga import database, toolchain
-from fpga.frames import assemble
+from fpga.frames import FrameError, assemble
 from fpga.segbits import DatabaseError
 
 LUT = "CLBLL_L_X0Y0.SLICEL_X0.ALUT.INIT"
@@ -19,6 +19,15 @@ def changed(change):
     grid = tiny.grid()
     change(grid["CLBLL_L_X0Y0"]["bits"]["CLB_IO_CLK"])
     return {"fabric/tilegrid.json": json.dumps(grid)}
+
+
+def test_a_message_quotes_little_of_a_file(tmp_path):
+    long = "CLBLL_L.SLICEL_X0.AFF.ZINI " + "9" * 3000
+    folder = tiny.write(tmp_path, **{"segbits_clbll_l.db": long})
+    with pytest.raises(DatabaseError, match=r"a bit must be FRAME_BIT or !FRAME_BIT, not '9{59}$"):
+        assemble("CLBLL_L_X0Y0.SLICEL_X0.AFF.ZINI", folder, PART)
+    with pytest.raises(FrameError, match=r"not this one: A\.B{98} \(FASM line 1\)$"):
+        assemble("A." + "B" * 3000, folder, PART)
 
 
 @pytest.mark.parametrize(

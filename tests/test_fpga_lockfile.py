@@ -65,6 +65,9 @@ def package(field, value):
         (package("name", "zz"), "packages must be in the order of their names, not ['zz', 'lib"),
         (package("more", 1), "must have the fields of a lock: "),
         (package("version", None), "must have the fields of a lock: "),
+        (package("architecture", "x" * 999), f"must match all|amd64, not '{'x' * 99}"),
+        (package("x" * 999, 1), "must have the fields of a lock: "),
+        (package("name", "libzz" * 999), "packages must be in the order of their names, not ['li"),
         (lambda data: data.pop("keep"), "must have the fields of a lock: 'keep'"),
         (lambda data: data.update(keep=[1]), "suite, roots and keep must be text"),
         (lambda data: data["packages"].insert(0, data["packages"][0]), "packages must be in the"),
@@ -72,8 +75,9 @@ def package(field, value):
 )  # fmt: skip
 def test_a_damaged_lock_is_refused(tmp_path, change, rule):
     (tmp_path / "lock.json").write_text(damaged(change))
-    with pytest.raises(ParameterError, match=rf"^lock\.json.*{re.escape(rule)}"):
+    with pytest.raises(ParameterError, match=rf"^lock\.json.*{re.escape(rule)}") as caught:
         lockfile.read(tmp_path / "lock.json")
+    assert len(str(caught.value)) < 400
 
 
 def test_what_is_no_json_is_refused(tmp_path):
@@ -81,6 +85,12 @@ def test_what_is_no_json_is_refused(tmp_path):
         (tmp_path / "lock.json").write_bytes(content)
         with pytest.raises(ParameterError, match=r"^lock\.json must be a readable JSON file: "):
             lockfile.read(tmp_path / "lock.json")
+
+
+def test_a_lock_is_bounded(tmp_path):
+    (tmp_path / "lock.json").write_bytes(b" " * ((1 << 20) + 1))
+    with pytest.raises(ParameterError, match=r"^lock\.json must have at most 1048576 bytes$"):
+        lockfile.read(tmp_path / "lock.json")
 
 
 def test_a_star_is_anything_but_a_slash():

@@ -94,7 +94,7 @@ def test_what_changed_runs_again_and_the_rest_only_if_that_changes_its_input(ste
 
 
 @pytest.mark.parametrize(
-    "manifest", ["", "[]", "{", '{"format": 9, "stages": {}}', '{"stages": 3}']
+    "manifest", ["", "[]", "{", "[" * 100_000, '{"format": 9, "stages": {}}', '{"stages": 3}']
 )
 def test_a_damaged_manifest_is_none(steps, tmp_path, manifest):
     build(tmp_path, steps.stages())

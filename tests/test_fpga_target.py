@@ -41,7 +41,17 @@ GOOD = json.loads(info("shift", [("map", 2, 21, 1, "rw")], {"registers": ["layer
     [
         ({"protocol": 2}, "the device must speak protocol 1, not 2"),
         ({"protocol": None}, "the device must speak protocol 1, not None"),
-        ({"design": 3}, RULE + "names must be text"),
+        ({"design": 3}, RULE + "names must be text of at most 100 printable characters"),
+        ({"design": "\x1b[31m"}, RULE + "names must be text of at most 100 printable characters"),
+        ({"design": "x" * 101}, RULE + "names must be text of at most 100 printable characters"),
+        (
+            {"regions": [{"name": "a\n", "number": 2, "bytes": 1, "word_bytes": 1, "access": "r"}]},
+            RULE + "names must be text of at most 100 printable characters",
+        ),
+        (
+            {"regions": [{"x" * 999: 1}]},
+            RULE + f"Region.__init__() got an unexpected keyword argument '{'x' * 146}",
+        ),
         (
             {"clock_hz": "fast"},
             RULE + "clock_hz must be an integer from 1 to 1099511627776, not 'fast'",
@@ -56,7 +66,7 @@ GOOD = json.loads(info("shift", [("map", 2, 21, 1, "rw")], {"registers": ["layer
         ),
         (
             {"parameters": {"registers": [1]}},
-            RULE + "names must be text",
+            RULE + "names must be text of at most 100 printable characters",
         ),
     ],
 )

@@ -5,6 +5,8 @@ import argparse
 import os
 import subprocess
 import sys
+import textwrap
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -37,6 +39,17 @@ def ended(body, stdout=subprocess.PIPE):
 )
 def test_ends(body, code, told):
     assert ended(body) == (code, told)
+
+
+def test_what_a_message_quotes_cannot_reach_the_terminal(capsys):
+    assert cli.failed("p", "é \x1b[31m \udcff\u2028x") == 1
+    assert capsys.readouterr().err == "p: error: é \\x1b[31m \\udcff x\n"
+    assert ended("cli.bad_input('p', '\\x07')") == (2, "p: error: \\x07\n")
+
+
+def test_a_path_that_is_no_utf8_can_be_told():
+    with open("/dev/null", "w") as nowhere:
+        assert ended("print('\\udcff')", nowhere) == (0, "")
 
 
 def test_a_full_disk_is_one_line():
@@ -111,3 +124,64 @@ def test_a_pipe_is_written_to(tmp_path):
 def test_a_device_stays_one():
     cli.replace(Path("/dev/null"), b"content")
     assert Path("/dev/null").is_char_device()
+
+
+def test_what_killed_writers_left_is_removed_and_what_living_ones_write_is_not(tmp_path):
+    code = f"""
+        from pathlib import Path
+        from hw import cli
+        with cli._beside(Path({str(tmp_path)!r})) as place:
+            (place / "half").write_text("half")
+            print(place, flush=True)
+            input()
+    """
+    with subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(code)], cwd=ROOT, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    ) as living:  # fmt: skip
+        place = Path(living.stdout.readline().strip())
+        (tmp_path / ".writing-notes").write_text("a file of somebody's")
+        cli.replace(tmp_path / "a", b"1")
+        cli.write_files(tmp_path, {"b": "2"}, owner="a")
+        assert (place / "half").exists()
+        living.kill()
+    # The system may close the files of a process a little after its end.
+    deadline = time.monotonic() + 30
+    while place.exists() and time.monotonic() < deadline:
+        cli.replace(tmp_path / "a", b"3")
+    assert {file.name for file in tmp_path.iterdir()} == {".writing-notes", "a", "b"}
+
+
+def test_several_processes_may_replace_the_same_file(tmp_path):
+    file = tmp_path / "a"
+
+    def write(number):
+        for _ in range(50):
+            cli.replace(file, bytes([number]) * 1000)
+            assert len(set(file.read_bytes())) == 1
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write, range(4)))
+    assert list(tmp_path.iterdir()) == [file]
+
+
+@pytest.mark.parametrize("renames", [1, 2])
+def test_a_folder_may_be_written_again_after_a_kill_between_two_renames(tmp_path, renames):
+    code = f"""
+        import os, signal, sys
+        from pathlib import Path
+        from hw import cli
+        done = []
+        def hear(event, arguments):
+            if event == "os.rename":
+                done.append(event)
+                if len(done) > {renames}:
+                    os.kill(os.getpid(), signal.SIGKILL)
+        sys.addaudithook(hear)
+        cli.write_files(Path({str(tmp_path)!r}), dict.fromkeys("abc", "x"), owner="b")
+    """
+    killed = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], cwd=ROOT)
+    assert killed.returncode == -9
+    assert (tmp_path / "b").read_text() == "x"
+    cli.write_files(tmp_path, dict.fromkeys("abc", "y"), owner="b")
+    assert {file.name: file.read_text() for file in tmp_path.iterdir()} == dict.fromkeys("abc", "y")

@@ -35,6 +35,14 @@ def test_side_of_wrong_kind(value):
         ShiftParams(height=value, width=4)
 
 
+@pytest.mark.parametrize("value", ["x" * 1000, 10**1000, [[0] * 1000]])
+def test_a_value_of_any_length_is_told_in_short(value):
+    rule = "height must be an integer from 2 to 256, not "
+    with pytest.raises(ParameterError) as caught:
+        ShiftParams(height=value, width=4)
+    assert str(caught.value) == rule + repr(value)[:60]
+
+
 @pytest.mark.parametrize("value", [0, 65, -8])
 def test_bits_out_of_range(value):
     with pytest.raises(

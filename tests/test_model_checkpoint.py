@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import nn
 
-from model import checkpoint
+from model import checkpoint, cifar
 from model.checkpoint import CheckpointError
+from model.cifar import CIFAR, DataError
 
 
 @pytest.fixture
@@ -56,6 +57,16 @@ def test_damaged_or_foreign_files(saved, change, message):
     file.write_bytes(change(file.read_bytes()))
     with pytest.raises(CheckpointError, match=f"^{re.escape(str(file))} {message}"):
         checkpoint.read(file)
+
+
+def test_a_message_quotes_little_of_a_file(tmp_path):
+    file = tmp_path / "c.safetensors"
+    header = b'{"a": {"dtype": "%s", "shape": [], "data_offsets": [0, 0]}}' % (b"x" * 3000)
+    file.write_bytes(len(header).to_bytes(8, "little") + header)
+    with pytest.raises(CheckpointError, match="must be a safetensors file: .{200}$"):
+        checkpoint.read(file)
+    with pytest.raises(DataError, match="must be a safetensors file: .{200}$"):
+        cifar.read(CIFAR["cifar10"], file)
 
 
 def test_a_missing_or_huge_file(tmp_path, monkeypatch):

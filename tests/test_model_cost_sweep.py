@@ -238,6 +238,16 @@ def test_a_journal_of_something_else_is_refused(tmp_path):
     Journal(nan, BASE).append(A, Cost(-1.0, 2.0, 3.0))
     with pytest.raises(ParameterError, match=r"negative must be the journal of a sweep: 'trial 0"):
         sweep([A], BASE, nan)
+    text = nan.read_text()
+    rule = r"negative must be the journal of a sweep: "
+    for other in ('"1"', "null", "[]"):
+        assert "-1.0" in text
+        nan.write_text(text.replace("-1.0", other))
+        with pytest.raises(ParameterError, match=rule + ".{1,200}$"):
+            sweep([A], BASE, nan)
+    nan.write_bytes(b"{" + b"\xff" * 9000 + b"\n")
+    with pytest.raises(ParameterError, match=rule + ".{200}$"):
+        Journal(nan, BASE)
 
 
 @pytest.mark.parametrize(

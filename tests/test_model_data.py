@@ -17,7 +17,7 @@ from cifar_fakes import describe, install, make_arrays
 from PIL import Image
 
 from hw.params import ParameterError
-from model import data, image_folder
+from model import data, image_folder, picture
 from model.cifar import CIFAR, Arrays
 from model.data import Augment, DataError, Dataset, batches, epoch_generator, load, synthetic
 from model.images import zoo_images
@@ -113,6 +113,25 @@ def test_refuses_other_tensors(change: str, arrays: Arrays, tmp_path: Path) -> N
         other["test_labels"] = other["test_labels"].astype(np.int8)
     file.write_bytes(safetensors.numpy.save(other))
     refuses(rf"{file} must hold \{{.+\}}, not \{{.+\}}", "cifar10", tmp_path)
+
+
+def test_little_of_a_file_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "cifar10.safetensors"
+    file.write_bytes(safetensors.numpy.save({"x" * 3000: np.zeros(1, np.uint8)}))
+    refuses(rf"{file} must hold .+, not .{{300}}", "cifar10", tmp_path)
+
+
+def test_a_picture_that_takes_too_much_memory_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.new("RGB", (9, 9)).save(tmp_path / "a.png")
+
+    def load(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(Image.Image, "convert", load)
+    with pytest.raises(DataError, match=r"^a\.png must fit into memory as a picture$"):
+        picture.decode_rgb(tmp_path / "a.png", "a.png", formats=("PNG",))
 
 
 def test_refuses_dtypes_that_numpy_lacks(arrays: Arrays, tmp_path: Path) -> None:

@@ -23,7 +23,6 @@ __all__ = ["Journal"]
 
 NAME = "sweep"
 MAX_BYTES = 256 << 20
-MAX_SHOWN = 100
 _SHIFTS = ("fused", "in_place", "lanes")
 # What Optuna raises when it replays lines that it did not write.
 _REPLAY = (ValueError, KeyError, TypeError, AttributeError, IndexError, AssertionError,
@@ -78,9 +77,7 @@ class Journal:
             raise ParameterError(f"{file} must be of a sweep with the same --config")
 
     def _broken(self, error: object) -> ParameterError:
-        shown = repr(error)  # which may quote a whole line
-        shown = shown if len(shown) <= MAX_SHOWN else f"{shown[: MAX_SHOWN - 1]}…"
-        return ParameterError(f"{self.file} must be the journal of a sweep: {shown}")
+        return ParameterError(f"{self.file} must be the journal of a sweep: {error!r:.200}")
 
     def _mend(self) -> None:
         """Drop the line that a killed process did not finish: the next would be joined to it."""
@@ -117,7 +114,7 @@ class Journal:
         good = (
             set(trial.params) == set(Point._fields)
             and len(values) == len(Cost._fields)
-            and all(math.isfinite(value) and value > 0 for value in values)
+            and all(isinstance(value, int | float) and 0 < value < math.inf for value in values)
         )
         if not good:
             raise self._broken(f"trial {trial.number} is no point of one")
