@@ -25,7 +25,7 @@ from torch import nn
 
 from hw import cli
 from hw.params import ParameterError, check_integer
-from model import checkpoint, compress_report, qat
+from model import checkpoint, compress_report, qat, run_folder
 from model.cell_energy import Skip, network_energy
 from model.compression import Compression, Several
 from model.data import DataError, Dataset, load
@@ -39,7 +39,7 @@ from model.recipe import Recipe
 from model.shrink import shrink
 from model.sparsity import TwofoldSparsity
 from model.state import Prepare
-from model.train import FINAL, LAST, DivergenceError, add_fields, make_folder, train
+from model.train import FINAL, LAST, DivergenceError, add_fields, train
 
 __all__ = ["METHODS", "REPORT", "Compress", "main", "report"]
 
@@ -200,7 +200,9 @@ def options_parser() -> cli.Parser:
     """Return the command line."""
     parser = cli.Parser(PROGRAM, "Compress a trained network for crossbars, by training on.")
     parser.add_argument("source", type=Path, metavar="CKPT", help="model.safetensors of a run")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the run")
+    parser.add_argument(
+        "--out", type=run_folder.folder, required=True, metavar="DIR", help="folder of the run"
+    )
     parser.add_argument("--data", type=Path, default=Path("data"), metavar="DIR", help="data sets")
     parser.add_argument("--resume", action="store_true", help="go on where the folder's run was")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
@@ -286,15 +288,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         else:
             recipe, prepare, teacher = qat.begin(source, recipe, dataset)
         qat.check(recipe, World())
-        if not resume:
-            make_folder(out)
-        train(
-            recipe, dataset, out, resume=resume, prepare=prepare, teacher=teacher,
-            compression=settings.make(), record=dataclasses.asdict(settings),
-        )  # fmt: skip
-        found = report(out / FINAL, source, dataset, settings)
-        text = json.dumps(found, indent=1) + "\n"
-        cli.replace(out / REPORT, text.encode())
+        with run_folder.held(out, new=not resume):
+            train(
+                recipe, dataset, out, resume=resume, prepare=prepare, teacher=teacher,
+                compression=settings.make(), record=dataclasses.asdict(settings),
+            )  # fmt: skip
+            found = report(out / FINAL, source, dataset, settings)
+            text = json.dumps(found, indent=1) + "\n"
+            cli.replace(out / REPORT, text.encode())
     except (ParameterError, DataError, checkpoint.CheckpointError) as error:
         cli.bad_input(PROGRAM, error)
     except DivergenceError as error:
