@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """ImageNet's layout under torchrun: a small folder of pictures, killed, resumed, compared."""
 
+import dataclasses
 import os
+import re
+import shlex
 import signal
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +14,10 @@ from PIL import Image
 from torchrun import COMMAND, final_gap, launch, started, workers
 
 from model import checkpoint, train
+from model.recipe import Recipe
 
+DOCUMENT = Path(__file__).parent.parent / "docs/training.md"
+FIELDS = {field.name for field in dataclasses.fields(Recipe)}
 CLASSES = ("n01440764", "n01443537", "n02102040")
 SIZES = ((40, 30), (32, 32), (25, 64), (90, 20))
 
@@ -36,6 +43,16 @@ def tree(tmp_path_factory):
 def command(tree, out):
     options = ["--dataset", f"imagefolder:{tree}", "--image-size", "32", "--batch-size", "12"]
     return [*COMMAND, *options, "--epochs", "20", "--out", str(out)]
+
+
+def test_the_documented_command_is_a_recipe():
+    text = DOCUMENT.read_text().replace("\\\n", " ")
+    line = re.search(r"torchrun --nnodes .* -m model\.train (.*)", text)[1]
+    options = vars(train.options_parser().parse_args(shlex.split(line)))
+    recipe = Recipe(**{key: options[key] for key in options if key in FIELDS})
+    assert recipe.dataset == "imagefolder:/data/imagenet"
+    recipe.network(num_classes=1000, image_size=recipe.image_size)
+    assert recipe.batch_size % 16 == 0
 
 
 @pytest.mark.slow  # three launches of torchrun
