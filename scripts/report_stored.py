@@ -86,18 +86,29 @@ def size(folder: Path, net: IntNet, *, measure: bool) -> dict[str, Any] | None:
     return {"modes": stored["modes"], "limits": stored["limits"]}
 
 
-def trust() -> dict[str, Any]:
-    """Return what is stored of the RTL's generator, whatever the network."""
-    verdicts = mutate.stored()
-    outcomes = collections.Counter(verdict.outcome for verdict in verdicts)
-    text = VERIFICATION.read_text("utf-8")
-    proofs = re.search(r"<!-- proofs -->\n(\d+) of (\d+) proofs hold", text)
-    return {
-        "faults": len(verdicts),
-        "outcomes": dict(sorted(outcomes.items())),
-        "caught_by": dict(
-            sorted(collections.Counter(v.by for v in verdicts if v.outcome == "caught").items())
-        ),
-        "proofs": [int(number) for number in proofs.groups()] if proofs else None,
-        "figures": _read("trust.json"),
-    }
+def trust() -> list[dict[str, str]]:
+    """Return what is stored of the RTL's generator and of the programs, whatever the network.
+
+    Those of ``trust.json``, or, where that is not there, of proofs and seeded faults alone.
+    """
+    stored = _read("trust.json")
+    if stored is not None:
+        kept = ("what", "shown", "command")
+        return [{key: str(figure[key]) for key in kept} for figure in stored["figures"]]
+    outcomes = collections.Counter(verdict.outcome for verdict in mutate.stored())
+    proofs = re.search(
+        r"<!-- proofs -->\n(\d+ of \d+) proofs hold", VERIFICATION.read_text("utf-8")
+    )
+    return [
+        {
+            "what": "proofs, each with a seeded fault that it refutes",
+            "shown": f"{proofs[1]} hold" if proofs else "none stored",
+            "command": "make prove",
+        },
+        {
+            "what": "single faults seeded in the RTL",
+            "shown": f"{outcomes['caught']} of {outcomes.total()} caught, "
+            f"{outcomes['invisible']} proven invisible, {outcomes['missed']} missed",
+            "command": "make mutate",
+        },
+    ]

@@ -20,8 +20,7 @@ from hw.image import build
 from model import agreement, executor, fast_executor, intnet
 from model.agreement import MismatchError
 from model.images import zoo_images
-from scripts import report, report_facts, report_pictures, report_stored
-from scripts.report_page import page
+from scripts import report, report_facts, report_page, report_pictures, report_stored
 
 NET = random_net("residual", 7, width=12, depth=1, side=32, array_rows=16)
 ZOO = report_facts.folder_of("psp_64_4_int8")
@@ -180,7 +179,7 @@ def test_a_network_that_the_accelerator_does_not_run(tmp_path):
         str(tmp_path / "net"), images=1, data=tmp_path, measure_size=False
     )  # fmt: skip
     assert found.image is found.facts["timing"] is None
-    text = page(found)
+    text = report_page.page(found)
     Page(text)
     assert f"RTL: not run; {found.facts['rtl']['reason']}" in text
     assert "The accelerator does not run this network" in text
@@ -230,6 +229,19 @@ def test_stored_figures_are_of_this_network_only():
     assert set(report_stored.size(ZOO, zoo, measure=False)["modes"]) == {"fused", "in_place"}
     assert report_stored.boards(NET) == []
     assert report_stored.size(ZOO, NET, measure=False) is None
+
+
+def test_trust_is_what_is_stored(tmp_path, monkeypatch):
+    monkeypatch.setattr(report_stored, "RESULTS", tmp_path)
+    proofs, faults = report_stored.trust()
+    assert re.fullmatch(r"\d+ of \d+ hold", proofs["shown"])
+    assert re.fullmatch(r"\d+ of \d+ caught, \d+ proven invisible, 0 missed", faults["shown"])
+    figure = {"what": "faults in `a.py`", "shown": "3 of 4 <b>", "command": "scripts.x --update"}
+    stored = {"format": 1, "figures": [figure | {"file": "x.json", "values": {}}]}
+    (tmp_path / "trust.json").write_text(json.dumps(stored))
+    assert report_stored.trust() == [figure]
+    shown = Page(report_page._trust([figure])).rows[1]
+    assert shown == ["faults in a.py", "3 of 4 <b>", "python -m scripts.x"]
 
 
 def test_an_accuracy_that_is_not_the_cards(tmp_path, monkeypatch):
