@@ -129,6 +129,7 @@ def _pages(layer: Crossbar, entry: LayerEntry, image: Image) -> str:
     ]
     for group, pages in enumerate(entry.pages):
         outputs = min(tile.outputs, layer.outputs - group * tile.outputs)
+        share = outputs * -(-layer.weight_bits // tile.cell_bits) / tile.columns
         for number, page in enumerate(pages):
             left, top = group * (side + 1), number * (side + 1)
             rows = min(tile.rows, layer.rows - number * tile.rows)
@@ -139,7 +140,7 @@ def _pages(layer: Crossbar, entry: LayerEntry, image: Image) -> str:
             )
             if page is not None:
                 lines.append(
-                    f'<rect x="{left:g}" y="{top:g}" width="{side * outputs / tile.outputs:g}" '
+                    f'<rect x="{left:g}" y="{top:g}" width="{side * share:g}" '
                     f'height="{side * rows / tile.rows:g}" class="used"/>'
                 )
     return "".join([*lines, "</svg>"])

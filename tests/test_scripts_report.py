@@ -270,6 +270,16 @@ def test_pictures_hold_their_pixels():
             assert np.array_equal(np.asarray(shown), pixels)
 
 
+@pytest.mark.parametrize("name", ["psp_64_4_int8", "psp_64_4_int4"])
+def test_crossbars_are_filled_as_far_as_cells_are_used(name):
+    net = intnet.read(ZOO.with_name(name))
+    drawn = report_pictures.data_path(net, build(net), zoo_images()[0][0])
+    side, used = 20.0, re.findall(r'width="([^"]*)" height="([^"]*)" class="used"', drawn)
+    cells = sum(float(width) * float(height) for width, height in used) / side**2 * 64 * 64
+    layers = [layer for layer in net.layers if isinstance(layer, intnet.Crossbar)]
+    assert cells == pytest.approx(sum(each.weights.size * each.weight_bits / 2 for each in layers))
+
+
 def test_the_curve_has_a_point_an_epoch_of_each_run():
     zoo = report_facts._curve(ZOO.with_name("psp_64_4_int8.safetensors"))
     assert [(run["run"], len(run["accuracy"])) for run in zoo] == [
