@@ -2,16 +2,18 @@
 #
 #   PYTHON=python3.12 make test     another interpreter (3.11 or later)
 #   JOBS=4 make test                parallel workers (default: the number of cores)
+#   NET=build/net make report       another integer network
 
 PYTHON ?= python3
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 VENV := .venv
 DEMO_NET := model/zoo/psp_64_4_int8
+NET ?= $(DEMO_NET)
 RUN := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all prove lint size docs bench mutate fuzz clean distclean
+.PHONY: help setup demo report test test-all prove lint size docs bench mutate fuzz clean distclean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +34,9 @@ demo: $(STAMP) ## the shift IP; a whole trained network in RTL on real images, b
 	$(RUN) -m cosim.demo --out build/demo
 	$(RUN) -m cosim.run --intnet $(DEMO_NET) --images 3 --layers --counters build/demo/counters.json
 	$(RUN) -m model.cost $(DEMO_NET) --counters build/demo/counters.json --totals --html build/demo/cost.html
+
+report: $(STAMP) ## all that is known of a network on one page, build/report.html
+	$(RUN) -m scripts.report $(NET)
 
 test: $(STAMP) ## every fast test (no GPU, no board)
 	$(RUN) -m pytest -n $(JOBS) --dist worksteal

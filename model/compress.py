@@ -25,7 +25,7 @@ from torch import nn
 
 from hw import cli
 from hw.params import ParameterError, check_integer
-from model import checkpoint, compress_report, golden, qat
+from model import checkpoint, compress_report, golden, qat, run_folder
 from model.cell_energy import Skip, network_energy
 from model.compression import Compression, Several
 from model.crossbar_sum import ArrayShape
@@ -215,7 +215,9 @@ def options_parser() -> cli.Parser:
     """Return the command line."""
     parser = cli.Parser(PROGRAM, "Compress a trained network for crossbars, by training on.")
     parser.add_argument("source", type=Path, metavar="CKPT", help="model.safetensors of a run")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the run")
+    parser.add_argument(
+        "--out", type=run_folder.folder, required=True, metavar="DIR", help="folder of the run"
+    )
     parser.add_argument("--data", type=Path, default=Path("data"), metavar="DIR", help="data sets")
     parser.add_argument("--resume", action="store_true", help="go on where the folder's run was")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
@@ -301,13 +303,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         else:
             recipe, prepare, teacher = qat.begin(source, recipe, dataset)
         qat.check(recipe, World())
-        train(
-            recipe, dataset, out, resume=resume, prepare=prepare, teacher=teacher,
-            compression=settings.make(), record=dataclasses.asdict(settings),
-        )  # fmt: skip
-        found = report(out / FINAL, source, dataset, settings)
-        text = json.dumps(found, indent=1) + "\n"
-        cli.replace(out / REPORT, text.encode())
+        with run_folder.held(out, new=not resume):
+            train(
+                recipe, dataset, out, resume=resume, prepare=prepare, teacher=teacher,
+                compression=settings.make(), record=dataclasses.asdict(settings),
+            )  # fmt: skip
+            found = report(out / FINAL, source, dataset, settings)
+            text = json.dumps(found, indent=1) + "\n"
+            cli.replace(out / REPORT, text.encode())
     except (ParameterError, DataError, checkpoint.CheckpointError) as error:
         cli.bad_input(PROGRAM, error)
     except DivergenceError as error:

@@ -29,7 +29,7 @@ from torch import nn
 
 from hw import cli
 from hw.params import ParameterError
-from model import checkpoint, qat
+from model import checkpoint, qat, run_folder
 from model.compression import Compression
 from model.data import Augment, DataError, Dataset, batches, epoch_generator, load
 from model.evaluate import FINAL, accuracy
@@ -172,8 +172,6 @@ def train(
     )  # fmt: skip
     if resume:
         state.restore(last, recipe)
-    else:
-        _make_folder(out)
     steps = len(dataset.train_images) // recipe.batch_size
     with Journal(
         out, epochs=recipe.epochs, steps=steps, batch_size=recipe.batch_size,
@@ -215,7 +213,9 @@ def options_parser() -> cli.Parser:
     fields = {field.name: field for field in dataclasses.fields(Recipe)}
     del fields["start"]  # it follows from --from
     parser.add_argument("model", metavar="MODEL", help=fields.pop("model").metadata["help"])
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the run")
+    parser.add_argument(
+        "--out", type=run_folder.folder, required=True, metavar="DIR", help="folder of the run"
+    )
     parser.add_argument("--data", type=Path, default=Path("data"), metavar="DIR", help="data sets")
     parser.add_argument("--resume", action="store_true", help="go on where the folder's run was")
     parser.add_argument(
@@ -264,20 +264,6 @@ def _help(field: dataclasses.Field[Any], own: Mapping[str, Any]) -> str:
     return f"{text} (default: {', '.join([str(field.default), *others])})"
 
 
-def _make_folder(out: Path) -> None:
-    """Make the folder of a run.
-
-    Raises
-    ------
-    ParameterError
-        If there can be none.
-    """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError) as error:
-        raise ParameterError(f"--out must be a folder: {out}: {error.strerror}") from None
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     options = vars(options_parser().parse_args(arguments))
@@ -292,10 +278,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if source:
                 recipe, prepare, teacher = qat.begin(source, recipe, dataset)
             qat.check(recipe, world)
-            state = train(
-                recipe, dataset, out, world=world, compiled=compiled, prepare=prepare,
-                teacher=teacher, **switches,
-            )  # fmt: skip
+            with run_folder.held(out, new=not switches["resume"], rank=world.rank):
+                state = train(
+                    recipe, dataset, out, world=world, compiled=compiled, prepare=prepare,
+                    teacher=teacher, **switches,
+                )  # fmt: skip
     except (ParameterError, DataError, checkpoint.CheckpointError) as error:
         cli.bad_input(PROGRAM, error)
     except (DivergenceError, PeerError, OSError, torch.OutOfMemoryError) as error:

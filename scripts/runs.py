@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from model import checkpoint
+from model import checkpoint, run_folder
 from model.data import Dataset
 from model.parallel import World
 from model.recipe import Recipe
@@ -46,13 +46,13 @@ def run_or_resume(
     if not (out / FINAL).exists():
         resume = (out / LAST).exists()
         print(f"{out.name}: {'goes on' if resume else 'begins'}", file=sys.stderr, flush=True)
-        out.mkdir(parents=True, exist_ok=True)
         if compiled:
             # PyTorch compiles a function a few times in a process, then it falls back to eager.
             torch.compiler.reset()
-        train(
-            recipe, dataset, out, resume=resume, world=world, compiled=compiled, prepare=prepare
-        )  # fmt: skip
+        with run_folder.held(out, new=True, rank=world.rank if world else 0):
+            train(
+                recipe, dataset, out, resume=resume, world=world, compiled=compiled, prepare=prepare
+            )  # fmt: skip
     return final_accuracy(out, recipe)
 
 

@@ -5,7 +5,6 @@ import dataclasses
 import re
 import xml.etree.ElementTree as ET
 from html import escape
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ import pytest
 from costs import config, conv, network
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pages import Page
 
 from model.cost.avoided import avoided
 from model.cost.charts import crossbars, stacked
@@ -26,40 +26,8 @@ from model.cost.simulate import simulate
 from model.cost.statistics import Statistics
 from model.cost.technology import Constants, load_constants
 
-VOID = {"meta", "br"}
 PSP = simulate(named("psp_64_4"), config())
 MODEL = (Path(__file__).parent.parent / "docs/cost-model.md").read_text("utf-8")
-
-
-class Page(HTMLParser):
-    """Texts by cell, and whether every element is closed where it must be."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.open, self.rows, self.svg, self.classes = [], [], 0, set()
-        self.feed(text)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag, attributes):
-        if tag not in VOID:
-            self.open.append(tag)
-        self.svg += tag == "svg"
-        self.classes |= {value for name, value in attributes if name == "class" and value}
-        if tag == "tr":
-            self.rows.append([])
-        elif tag in ("td", "th"):
-            self.rows[-1].append("")
-
-    def handle_startendtag(self, tag, attributes):
-        self.classes |= {value for name, value in attributes if name == "class"}
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if self.open[-1:] in (["td"], ["th"]):
-            self.rows[-1][-1] += data
 
 
 def test_totals_are_those_of_the_simulation():

@@ -7,9 +7,6 @@
 import contextlib
 import dataclasses
 import json
-import os
-import signal
-import subprocess
 import sys
 import types
 from pathlib import Path
@@ -17,8 +14,10 @@ from unittest import mock
 
 import pytest
 import torch
+import torchrun
 from torch import distributed, nn
 from torch.nn import functional
+from torchrun import final_gap, launch
 
 from hw.params import ParameterError
 from model import checkpoint, parallel, state, step, train
@@ -32,10 +31,6 @@ from model.parallel import (
     share_batch_norm,
 )
 from model.recipe import Recipe
-
-ROOT = Path(__file__).parent.parent
-TIMEOUT = 180
-"""Seconds after which a hang fails. A launch takes ten to twenty-five; a busy machine, longer."""
 
 ADAMW = Recipe(
     model="psp_24_2", dataset="synthetic", epochs=2, batch_size=64, precision="float32",
@@ -132,22 +127,6 @@ def main(out):
         train.train(MUON, small(), out / "resumed", world=world, resume=True)
         if world.rank == 0:
             (out / "found.json").write_text(json.dumps({"losses": losses, "equal": equal}))
-
-
-def launch(*arguments, cwd):
-    """Run a command as two processes; a hang is ended, with all that it started."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
-         *map(str, arguments)],
-        cwd=cwd, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
-        env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
-    try:
-        output, errors = process.communicate(timeout=TIMEOUT)
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-    return subprocess.CompletedProcess(arguments, process.returncode, output, errors)
 
 
 @pytest.fixture(scope="module")
@@ -308,11 +287,7 @@ def test_the_end_of_another_process(monkeypatch, error, seen, message):
         group.destroy_process_group.assert_called_once_with()
 
 
-COMMAND = [
-    "psp_12_1", "--dataset", "synthetic", "--epochs", "2", "--batch-size", "64", "--precision",
-    "float32", "--optimizer", "adamw", "--form", "residual",
-]  # fmt: skip
-# Of the forms with one block, the one where the head's norm takes off least of what was learnt.
+COMMAND = [*torchrun.COMMAND, "--dataset", "synthetic", "--epochs", "2", "--batch-size", "64"]
 
 
 @pytest.fixture(scope="module")
@@ -323,18 +298,6 @@ def single(tmp_path_factory):
     with mock.patch.object(train, "run_epoch", stop_after_one(train.run_epoch)):
         assert train.main([*COMMAND, "--out", str(part)]) == 130
     return whole, part
-
-
-def final_gap(a, b):
-    """Largest difference of two runs' final weights and statistics.
-
-    Without the bias that the norm after it takes off again, and what that norm takes off: the
-    gradient is 0 but for rounding, which AdamW brings to the size of any other.
-    """
-    ours, theirs = (checkpoint.read(out / train.FINAL)[0] for out in (a, b))
-    free = {"model.body.0.second.2.bias", "model.norm.running_mean"}
-    assert ours.keys() == theirs.keys() > free
-    return max(float((ours[name] - theirs[name]).abs().max()) for name in ours.keys() - free)
 
 
 def test_two_processes_finish_what_one_began(single):

@@ -32,7 +32,7 @@ def stacked(rows: Sequence[tuple[str, Mapping[str, float]]], unit: str, *, share
     rows : sequence of tuple
         Label, and values by part, not negative.
     unit : str
-        Of the values.
+        Of the values; integers are counts.
     shares : bool
         Whether each bar is as long as the others, with the shares in it.
     """
@@ -73,7 +73,9 @@ def _bar(
 
 
 def _value(value: float, unit: str) -> str:
-    """Return areas in mm², which no prefix makes of m², and all else with a prefix."""
+    """Return areas in mm², which no prefix makes of m², counts whole, all else with a prefix."""
+    if isinstance(value, int):
+        return f"{value:,} {unit}"
     return f"{1e6 * value:.3f} mm²" if unit == "m²" else si(value, unit)
 
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """One page of HTML about the cost of networks: no script, and nothing that it loads.
 
-``report.html`` beside it holds the style and the order. With a single page of tables and SVG whose
-shapes are computed anyway, `string.Template` does what a template engine would, without another
-dependency of this leaf.
+``report.html`` beside it holds the order, ``report.css`` the style. With a single page of tables
+and SVG whose shapes are computed anyway, `string.Template` does what a template engine would,
+without another dependency of this leaf. `scripts.report` takes style and parts from here.
 """
 
 from __future__ import annotations
@@ -33,9 +33,11 @@ from model.cost.simulate import ChipCost
 from model.cost.technology import CONSTANTS_FILE, REFERENCE_NM
 from model.cost.text import chip_line, si
 
-__all__ = ["page"]
+__all__ = ["breakdown", "by_layer", "configurations", "items", "layers", "page", "shift", "style",
+           "summary", "table"]  # fmt: skip
 
 _TEMPLATE = Path(__file__).with_suffix(".html")
+_STYLE = Path(__file__).with_suffix(".css")
 _UTILISATION = ("copies %", "unique %", "arrays %")
 
 
@@ -51,19 +53,26 @@ def page(costs: Sequence[ChipCost], warnings: Sequence[str] = ()) -> str:
     """
     names = ", ".join(dict.fromkeys(cost.network for cost in costs))
     return Template(_TEMPLATE.read_text("utf-8")).substitute(
+        style=style(),
         title=escape(f"{names}: area, latency and energy on RRAM crossbars"),
-        warnings=_list(warnings, "warning"),
-        summary=_summary(costs),
-        breakdown=_breakdown(costs),
+        warnings=items(warnings, "warning"),
+        summary=summary(costs),
+        breakdown=f"<h2>Where it goes</h2>\n{breakdown(costs)}",
         avoided=_avoided(costs),
         networks="\n".join(map(_network, costs)),
-        configurations=_configurations(costs),
+        configurations=f"<h2>Configuration</h2>\n{configurations(costs)}",
         constants=_constants(),
-        not_modelled=_list(NOT_MODELLED),
+        not_modelled=items(NOT_MODELLED),
     )
 
 
-def _summary(costs: Iterable[ChipCost]) -> str:
+def style() -> str:
+    """Return the style sheet that all parts need."""
+    return _STYLE.read_text("utf-8")
+
+
+def summary(costs: Iterable[ChipCost]) -> str:
+    """Return a table of the chips, a line each."""
     head = ("network", "area mm²", "latency ms", "of it shift", "energy µJ", "analog", "digital",
             "TOPS/W", "tiles", *_UTILISATION)  # fmt: skip
     rows = [
@@ -82,7 +91,7 @@ def _summary(costs: Iterable[ChipCost]) -> str:
         )
         for cost in costs
     ]  # fmt: skip
-    return _table(head, rows) + (
+    return table(head, rows) + (
         '<p class="soft">An image. Three utilisations: with copies counted as used, as the papers '
         "do; of unique weights, which are what the chip stores; by arrays, over the cells of the "
         "crossbars that one copy needs. Analog is what stands between a wordline and an ADC's "
@@ -90,8 +99,9 @@ def _summary(costs: Iterable[ChipCost]) -> str:
     )
 
 
-def _breakdown(costs: Sequence[ChipCost]) -> str:
-    parts = ["<h2>Where it goes</h2>"]
+def breakdown(costs: Sequence[ChipCost]) -> str:
+    """Return charts of the shares of area, latency and energy, a bar a chip."""
+    parts = []
     for what, unit, groups in (
         ("Area", "m²", area_groups),
         ("Latency", "s", latency_groups),
@@ -109,29 +119,37 @@ def _avoided(costs: Iterable[ChipCost]) -> str:
         for name, cells, area, energy in avoided(cost)
     ]
     return (
-        f"<h2>What it avoids</h2>{_table(('network', '', 'cells, k', 'area mm²', 'energy'), rows)}"
+        f"<h2>What it avoids</h2>{table(('network', '', 'cells, k', 'area mm²', 'energy'), rows)}"
         '<p class="soft">What tables for sparsity and floating-point scales would add, by the '
         "factors of Huai et al.; both together are assumed to be their product.</p>"
     )
 
 
 def _network(cost: ChipCost) -> str:
-    latency = [(layer.name, latency_groups(layer)) for layer in cost.layers]
-    energy = [(layer.name, energy_groups(layer)) for layer in cost.layers]
     return "\n".join([
         f"<h2>{escape(cost.network)}</h2>",
         f'<p class="soft">{escape(chip_line(cost.config))}</p>',
-        _list(assumptions(cost)),
-        "<h3>Layers</h3>", _layers(cost),
+        items(assumptions(cost)),
+        "<h3>Layers</h3>", layers(cost),
         "<h3>Components</h3>", _components(cost),
-        "<h3>Energy by layer</h3>", legend(energy[0][1]), stacked(energy, "J", shares=False),
-        "<h3>Latency by layer</h3>", legend(latency[0][1]), stacked(latency, "s", shares=False),
+        by_layer(cost),
         "<h3>Cells of each layer</h3>", _maps(cost),
-        "<h3>The shift</h3>", _shift(cost),
+        "<h3>The shift</h3>", shift(cost),
     ])  # fmt: skip
 
 
-def _layers(cost: ChipCost) -> str:
+def by_layer(cost: ChipCost) -> str:
+    """Return charts of energy and latency, a bar a layer."""
+    latency = [(layer.name, latency_groups(layer)) for layer in cost.layers]
+    energy = [(layer.name, energy_groups(layer)) for layer in cost.layers]
+    return "\n".join([
+        "<h3>Energy by layer</h3>", legend(energy[0][1]), stacked(energy, "J", shares=False),
+        "<h3>Latency by layer</h3>", legend(latency[0][1]), stacked(latency, "s", shares=False),
+    ])  # fmt: skip
+
+
+def layers(cost: ChipCost) -> str:
+    """Return a table of the layers, and of their sum."""
     head = ("layer", "R×C", "vectors", "tiles", "copies", *_UTILISATION, "activity", "latency µs",
             "energy nJ", "analog", "shift cycles")  # fmt: skip
     rows = []
@@ -152,7 +170,7 @@ def _layers(cost: ChipCost) -> str:
         "", f"{1e6 * cost.latency:.3f}", f"{1e9 * cost.energy:.3f}",
         f"{1e9 * cost.analog_energy:.3f}", f"{cost.shift.cycles:,}",
     ))  # fmt: skip
-    return _table(head, rows, total=True)
+    return table(head, rows, total=True)
 
 
 def _components(cost: ChipCost) -> str:
@@ -170,7 +188,7 @@ def _components(cost: ChipCost) -> str:
         for name in dict.fromkeys((*area, *latency, *energy))
     ]
     total = ("total", "", f"{1e6 * cost.area:.4f}", si(cost.latency, "s"), si(cost.energy, "J"))
-    return _table(
+    return table(
         ("component", "domain", "area mm²", "latency", "energy"), [*rows, total], total=True
     )
 
@@ -202,7 +220,8 @@ def _caption(layers: Sequence[LayerMapping]) -> str:
     )
 
 
-def _shift(cost: ChipCost) -> str:
+def shift(cost: ChipCost) -> str:
+    """Return a table and a chart of what the shift would take in each mode."""
     head = ("mode", "cycles", "latency", "share %", "pixels moved", "energy", "share %")
     without = (cost.latency - cost.shift.latency_s, cost.energy - cost.shift.energy_j)
     rows, bars = [], []
@@ -216,15 +235,15 @@ def _shift(cost: ChipCost) -> str:
             f"{100 * each.energy_j / (without[1] + each.energy_j):.3f}",
         ))  # fmt: skip
     chart = stacked(bars, "s", shares=False)
-    return f"{_table(head, rows)}{legend(bars[0][1])}{chart}"
+    return f"{table(head, rows)}{legend(bars[0][1])}{chart}"
 
 
-def _configurations(costs: Iterable[ChipCost]) -> str:
+def configurations(costs: Iterable[ChipCost]) -> str:
     """Return each configuration once, with the networks that it is of."""
     users: dict[Config, list[str]] = {}
     for cost in costs:
         users.setdefault(cost.config, []).append(cost.network)
-    parts = ["<h2>Configuration</h2>"]
+    parts = []
     for config, names in users.items():
         rows = [
             (
@@ -238,7 +257,7 @@ def _configurations(costs: Iterable[ChipCost]) -> str:
         ]
         about = f"{config.name}, for {', '.join(names)}: {config.about}"
         head = ("key", "value", "is", "source", "in a comparison")
-        parts += [f"<p>{escape(about)}</p>", _table(head, rows, kind="text")]
+        parts += [f"<p>{escape(about)}</p>", table(head, rows, kind="text")]
     return "\n".join(parts)
 
 
@@ -249,21 +268,22 @@ def _constants() -> str:
         (name, f"{each['value']:g}", each["unit"], each["about"], each["source"])
         for name, each in stored.items()
     ]
-    table = _table(("constant", "value", "unit", "is", "source"), rows, kind="text")
-    summary = f"<summary>{len(rows)} constants, at {REFERENCE_NM:g} nm</summary>"
-    return f"<details>{summary}{table}</details>"
+    shown = table(("constant", "value", "unit", "is", "source"), rows, kind="text")
+    head = f"<summary>{len(rows)} constants, at {REFERENCE_NM:g} nm</summary>"
+    return f"<details>{head}{shown}</details>"
 
 
 def _percent(*values: float) -> tuple[str, ...]:
     return tuple(f"{100 * value:.2f}" for value in values)
 
 
-def _list(items: Iterable[str], kind: str = "") -> str:
-    lines = "".join(f"<li>{escape(item)}</li>" for item in items)
+def items(texts: Iterable[str], kind: str = "") -> str:
+    """Return a list of texts, nothing for none; ``kind`` is a class of the style sheet."""
+    lines = "".join(f"<li>{escape(text)}</li>" for text in texts)
     return f'<ul class="{kind}">{lines}</ul>' if lines else ""
 
 
-def _table(
+def table(
     head: Sequence[str], rows: Iterable[Sequence[str]], *, total: bool = False, kind: str = ""
 ) -> str:
     """Return a table; ``total`` sets off its last row."""
