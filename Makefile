@@ -11,7 +11,7 @@ RUN := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all prove lint size bench mutate clean distclean
+.PHONY: help setup demo test test-all prove lint size bench mutate coverage clean distclean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,8 +51,16 @@ lint: $(STAMP) ## ruff and mypy
 size: $(STAMP) ## synthesise shift module and accelerator for Artix-7; compare with stored tables
 	$(RUN) -m scripts.size
 
-mutate: $(STAMP) ## seed single faults in the RTL; a simulation or a proof must catch each
+mutate: $(STAMP) ## seed single faults in RTL and Python; a simulation, proof or test must catch each
 	$(RUN) -m scripts.mutate --jobs $(JOBS)
+	$(RUN) -m scripts.mutate_python --jobs $(JOBS)
+
+coverage: $(STAMP) ## lines of Python that the fast tests run; files below 90 %
+	rm -rf build/coverage
+	$(RUN) -m coverage run -m pytest -n $(JOBS) --dist worksteal
+	$(RUN) -m coverage combine --quiet
+	$(RUN) -m coverage json --quiet -o build/coverage/coverage.json
+	$(RUN) -m scripts.line_coverage --least 95
 
 bench: $(STAMP) ## forms of the shift, alone and in training; integers; to generate; to simulate
 	$(RUN) -m scripts.bench_shift
