@@ -10,6 +10,7 @@ unproven.
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 import sys
 import tempfile
@@ -115,10 +116,11 @@ def prove(params: ShiftParams, *, fault: str | None = None) -> Equivalence:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    cli.Parser(PROGRAM, "Prove that the synthesised shift module equals its RTL.").parse_args(
-        arguments
-    )
+    parser = cli.Parser(PROGRAM, "Prove that the synthesised shift module equals its RTL.")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results here too")
+    options = parser.parse_args(arguments)
     good = True
+    results = []
     for params in SHAPES:
         try:
             sound = prove(params)
@@ -127,10 +129,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"{PROGRAM}: {params.name}: {error}", file=sys.stderr)
             return 1
         good = good and sound.holds and not broken.holds
+        results.append(
+            {"shape": params.name, **dataclasses.asdict(sound), "control": broken.proven}
+        )
         print(
             f"netlist = RTL, {params.name}: {sound.proven} of {sound.pairs} points proven equal; "
             f"a bit of {FAULT}'s LUT flipped: {broken.proven} of {broken.pairs}"
         )
+    if options.json is not None:
+        cli.replace(options.json, (json.dumps(results, indent=1) + "\n").encode())
     return 0 if good else 1
 
 
