@@ -57,16 +57,24 @@ FILES = {
     "fpga/frames.py": Subject(
         # Without those of installed tools, so that the verdicts do not depend on them.
         (
-            "tests/test_fpga_frames.py", "tests/test_fpga_frames_edges.py",
-            "-k", "not random_features and not frames_of_the_grid",
-        ),  # fmt: skip
+            "tests/test_fpga_frames.py",
+            "tests/test_fpga_frames_edges.py",
+            "-k",
+            "not random_features and not frames_of_the_grid",
+        ),
         ("numpy",),
     ),
     "model/golden.py": Subject(
-        ("tests/test_model_golden_steps.py", "tests/test_model_golden.py"),
+        (
+            "tests/test_model_golden_axes.py",
+            "tests/test_model_golden_steps.py",
+            "tests/test_model_golden.py",
+        ),
         ("numpy", "torch", "hypothesis.extra.numpy"),
     ),
-    "model/cost/mapping.py": Subject(("tests/test_model_cost_mapping.py",), ("numpy",)),
+    "model/cost/mapping.py": Subject(
+        ("tests/test_model_cost_mapping_sides.py", "tests/test_model_cost_mapping.py"), ("numpy",)
+    ),
 }
 
 
