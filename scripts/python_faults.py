@@ -139,7 +139,7 @@ def _changes(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
             yield f"without {_SYMBOLS[type(op)]}", operand
         case ast.Expr(value=ast.Call()) | ast.AugAssign() | ast.Raise():
             yield "removed", ast.Pass()
-        case ast.Return(value=ast.expr()):
+        case ast.Return(value=ast.expr() as value) if not isinstance(value, ast.Constant):
             yield "returns None", ast.Return(ast.Constant(None))
         case ast.If(test=test, body=body, orelse=orelse):
             yield "negated", ast.If(_negated(test), body, orelse)

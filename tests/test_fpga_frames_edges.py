@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from fpga_database import PART
 
+from fpga import frames
 from fpga.frames import FrameError, Frames, assemble
 
 NINE = "CLBLL_L_X0Y0.NINE"
@@ -102,3 +103,40 @@ def test_what_the_rule_of_banks_adds_is_named_after_it(tmp_path):
         "features must be known to the database, not this one: "
         "HCLK_IOI3_X1Y2.STEPDOWN (the rule of I/O bank 14)"
     )
+
+
+@pytest.mark.parametrize(
+    ("count", "what", "end"),
+    [
+        (1, "this one", ""),
+        (2, "these 2", ""),
+        (20, "these 20", ""),
+        (21, "these 21", " and 1 more"),
+    ],
+)
+def test_twenty_unknown_features_are_shown(database, count, what, end):
+    with pytest.raises(FrameError) as error:
+        assemble("A.B\n" * count, database, PART)
+    shown = ", ".join(f"A.B (FASM line {line})" for line in range(1, min(count, 20) + 1))
+    assert str(error.value) == f"features must be known to the database, not {what}: {shown}{end}"
+
+
+def test_a_conflict_far_up_a_frame_names_its_word(tmp_path):
+    more = "HCLK_IOI3.ON 00_20\nHCLK_IOI3.OFF !00_20\nHCLK_IOI3.STEPDOWN"
+    folder = changed(tmp_path, **{"segbits_hclk_ioi3.db": ("HCLK_IOI3.STEPDOWN", more)})
+    with pytest.raises(FrameError, match=" clears bit 20 of word 50 in frame 0x00000180$"):
+        assemble("HCLK_IOI3_X1Y2.ON\nHCLK_IOI3_X1Y2.OFF", folder, PART)
+
+
+def test_help_says_what_must_be_given(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    with pytest.raises(SystemExit, match="^0$"):
+        frames.main(["--help"])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == (
+        "usage: python -m fpga.frames [-h] --part PART [--database DIR] -o OUT.frames IN.fasm"
+    )
+    assert "FASM to frames, for xc7frames2bit." in lines
+    assert "  --part PART" in [
+        line[:13] for line in lines if line.endswith("  such as xc7a35tcsg324-1")
+    ]
