@@ -13,7 +13,7 @@ RUN := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo report test test-all prove lint size docs bench mutate fuzz clean distclean
+.PHONY: help setup demo report test test-all prove lint size docs bench mutate coverage fuzz clean distclean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,8 +59,16 @@ size: $(STAMP) ## synthesise shift module and accelerator for Artix-7; compare w
 docs: $(STAMP) ## the documents as a site, build/docs/index.html; a link to nowhere fails
 	$(RUN) -m scripts.site
 
-mutate: $(STAMP) ## seed single faults in the RTL; a simulation or a proof must catch each
+mutate: $(STAMP) ## seed single faults in RTL and Python; a simulation, proof or test must catch each
 	$(RUN) -m scripts.mutate --jobs $(JOBS)
+	$(RUN) -m scripts.mutate_python --jobs $(JOBS)
+
+coverage: $(STAMP) ## lines of Python that the fast tests run; files below 90 %
+	rm -rf build/coverage
+	$(RUN) -m coverage run -m pytest -n $(JOBS) --dist worksteal
+	$(RUN) -m coverage combine --quiet
+	$(RUN) -m coverage json --quiet -o build/coverage/coverage.json
+	$(RUN) -m scripts.line_coverage --least 95
 
 fuzz: $(STAMP) ## damaged files, bytes and command lines for every reader; kills of every writer
 	$(RUN) -m scripts.fuzz

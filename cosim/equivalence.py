@@ -13,6 +13,7 @@ for `CYCLES` cycles and all inputs, by a bounded miter; its control is the same.
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 import sys
 import tempfile
@@ -192,10 +193,11 @@ def _run(folder: Path, models: Sequence[str], commands: Sequence[str]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    cli.Parser(PROGRAM, "Prove that the synthesised shift module equals its RTL.").parse_args(
-        arguments
-    )
+    parser = cli.Parser(PROGRAM, "Prove that the synthesised shift module equals its RTL.")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results here too")
+    options = parser.parse_args(arguments)
     good = True
+    results = []
     for params in SHAPES:
         try:
             sound = prove(params)
@@ -204,6 +206,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"{PROGRAM}: {params.name}: {error}", file=sys.stderr)
             return 1
         good = good and sound.holds and not broken.holds
+        results.append(
+            {"shape": params.name, **dataclasses.asdict(sound), "control": broken.proven}
+        )
         print(
             f"netlist = RTL, {params.name}: {sound.proven} of {sound.pairs} points proven equal; "
             f"a bit of {FAULT}'s LUT flipped: {broken.proven} of {broken.pairs}"
@@ -219,6 +224,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         f"{'equal' if equal else 'DIFFERENT'}; a bit of {DRIVER_FAULT}'s LUT flipped: "
         f"{'noticed' if noticed else 'NOT NOTICED'}"
     )
+    if options.json is not None:
+        cli.replace(options.json, (json.dumps(results, indent=1) + "\n").encode())
     return 0 if good and equal and noticed else 1
 
 

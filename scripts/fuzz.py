@@ -153,7 +153,8 @@ def _record(seed: int, found: Mapping[str, Outcome]) -> dict[str, Any]:
 def _store(record: Mapping[str, Any]) -> None:
     """Store results, with what is stored of other formats."""
     known = json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else {}
-    every = {name: (known | record)[name] for name in TARGETS if name in known | record}
+    known = {**known, **record}
+    every = {name: known[name] for name in TARGETS if name in known}
     cli.replace(RESULTS, (json.dumps(every, indent=1) + "\n").encode())
 
 

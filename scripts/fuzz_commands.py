@@ -143,7 +143,7 @@ def _ended_at(module: str, name: str) -> Iterator[None]:
         parse = cli.Parser.parse_args
 
         def parse_and_end(self: cli.Parser, *arguments: object, **named: object) -> NoReturn:
-            parse(self, *arguments, **named)  # type: ignore[call-overload]
+            parse(self, *arguments, **named)
             raise SystemExit(0)
 
         with mock.patch.object(cli.Parser, "parse_args", parse_and_end):

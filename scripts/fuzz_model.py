@@ -10,6 +10,7 @@ import json
 import random
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -109,9 +110,16 @@ def _network_tensors(folder: Path) -> Target:
 
 
 def _finished(folder: Path) -> Target:
-    data = {"num_classes": 10, "image_size": 8, "mean": [0.5] * 3, "std": [0.25] * 3}
+    data: dict[str, Any] = {
+        "num_classes": 10,
+        "image_size": 8,
+        "mean": [0.5] * 3,
+        "std": [0.25] * 3,
+    }
     seeds = []
-    for options in ({}, {"quantize": "int8", "start": "0" * 64, "precision": "float32"}):
+    integers = {"quantize": "int8", "start": "0" * 64, "precision": "float32"}
+    every: list[dict[str, Any]] = [{}, integers]
+    for options in every:
         recipe = Recipe(model="psp_12_1", dataset="synthetic", **options)
         torch.manual_seed(0)
         network = recipe.network(num_classes=10, image_size=8)
@@ -144,7 +152,7 @@ def _run(folder: Path) -> Target:
 
 
 def _data_set(folder: Path) -> Target:
-    fields = dict(CIFAR_FIELDS)
+    fields: dict[str, Any] = dict(CIFAR_FIELDS)
     shapes = cifar.Cifar(**fields, sha256={}).shapes
     arrays = {name: np.ones(shape, np.uint8) for name, shape in shapes.items()}
     spec = cifar.Cifar(**fields, sha256={})
