@@ -107,12 +107,15 @@ def _loud(net: IntNet) -> IntNet:
 
 
 def _quiet(net: IntNet) -> IntNet:
-    """Let sums be small, k and the fractions of the affines any: each of their bits matters."""
+    """Let sums be small, k and the fractions of the affines any: each of their bits matters.
+
+    No weight counts 0: rows of those would be masked, in another accelerator.
+    """
     source = np.random.default_rng(1)
     for layer in net.layers:
         if isinstance(layer, Crossbar):
             shape = layer.weights.shape
-            near = layer.zero_point + source.integers(-1, 1, shape, endpoint=True)
+            near = layer.zero_point + source.choice((-1, 1), shape)
             bias = source.integers(-8, 8, shape[1], np.int32)
             net = change(net, layer.name, weights=near.astype(np.uint8), bias=bias)
             if layer.periphery is not None and layer.periphery.affine is not None:
