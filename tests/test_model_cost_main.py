@@ -4,6 +4,7 @@
 import csv
 import io
 import json
+import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -21,13 +22,16 @@ from model.cost.overrides import SOURCE, override
 from model.cost.results import NOT_MODELLED, SHIFT_MODES, shift_modes
 from model.cost.simulate import simulate
 from model.cost.text import si
+from model.layer_shape import layers_to_json
 from model.layers import NAMES as NETWORKS
+from model.layers import layer_shapes
 
 PUBLISHED = ", ".join(NAMES)
 KNOWN = ", ".join(NETWORKS)
 CONFIGS = f"config must be one of {PUBLISHED} or a file .toml"
 SOURCES = "network must be a name, a folder of an integer network or a file .json with layers"
 INT8 = "model/zoo/psp_64_4_int8"
+ZOO = Path("model/zoo").absolute()
 
 
 def run(capsys, *arguments):
@@ -302,6 +306,8 @@ def test_a_wrong_setting_is_one_line(capsys, settings, line):
         ),
         (["none.json"], "none.json must be a readable file: No such file or directory"),
         (["hw"], "hw/intnet.json must be a readable file: No such file or directory"),
+        ([""], f"{SOURCES}, not ''"),
+        (["psp_64_4", "--csv", ""], "argument --csv: must name a file, not be empty (see --help)"),
         ([], "the following arguments are required: network (see --help)"),
         (["psp_64_4", "--csv", "hw"], "hw must be writable: Is a directory"),
         (["psp_64_4", "--html", "README.md/a"], "README.md/a must be writable: File exists"),
@@ -309,6 +315,31 @@ def test_a_wrong_setting_is_one_line(capsys, settings, line):
 )
 def test_bad_input_is_one_line(capsys, arguments, line):
     assert refused(capsys, *arguments) == line
+
+
+@pytest.mark.parametrize("output", ["--csv", "--html"])
+def test_no_output_replaces_what_is_read(capsys, tmp_path, monkeypatch, output):
+    monkeypatch.chdir(tmp_path)
+    Path("own.json").write_text(layers_to_json(layer_shapes("psp_12_1")))
+    Path("mine.toml").write_text('about = "mine"\nextends = "twofold"\n')
+    shutil.copytree(ZOO / "psp_64_4_int8", "net")
+    Path("link").symlink_to("own.json")
+    counters = Path("counters.json")
+    counters.write_text("{}")
+    before = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
+    for arguments, written in (
+        (["own.json"], "./own.json"),
+        (["own.json"], "link"),
+        (["psp_64_4", "--compare", "own.json"], "own.json"),
+        (["psp_64_4", "--config", "mine.toml"], "mine.toml"),
+        (["net"], "net/intnet.json"),
+        (["net"], "net/intnet.safetensors"),
+        (["net", "--counters", "counters.json"], "counters.json"),
+    ):
+        line = f"{output} must be another file than {Path(written)}, which is read"
+        assert refused(capsys, *arguments, output, written) == line
+    assert before == {file: file.read_bytes() for file in before}
+    assert run(capsys, "own.json", output, "other", "--totals").endswith("other\n")
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ def load(source: str, *, counters: Path | None = None) -> Network:
         If it is none of them: one line, with the nearest name. If counters are of another one.
     """
     path = Path(source)
-    if path.is_dir():
+    if source and path.is_dir():
         net = intnet.read(path)
         return from_intnet(net, activity=read(counters, net) if counters is not None else None)
     if counters is not None:
@@ -61,7 +61,7 @@ def load(source: str, *, counters: Path | None = None) -> Network:
         )
     if path.suffix == ".json":
         return from_json(path)
-    if len(path.parts) > 1 or path.exists():
+    if not source or len(path.parts) > 1 or path.exists():
         raise ParameterError(
             f"network must be a name, a folder of an integer network or a file .json with layers, "
             f"not {reprlib.repr(source)}"
