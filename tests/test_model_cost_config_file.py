@@ -65,7 +65,7 @@ def test_keeps_what_the_published_one_has_for_networks(tmp_path):
     text = SHORT.replace("date2024_22nm", "date2024").replace("value = 32", "value = 45")
     found = load(str(put(tmp_path, text)))
     vgg = found.for_network("vgg8")
-    assert (vgg.node_nm, vgg.array_rows, vgg.activations) == (45, 32, "relu")
+    assert (vgg.node_nm, vgg.array_rows) == (45, 32)
     assert found.for_network("densenet40_12").array_rows == 32
     assert (vgg.sources["node_nm"], vgg.sources["array_columns"]) == ("mine", "as array_rows")
     assert found.simulated("resnet110") == "shiftresnet110"

@@ -13,14 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hw.lfsr_params import LfsrMask, page_seed
-from model.cost.chip import ASSUMED_ACTIVITY
 from model.cost.components import ANALOG, GROUPS
-from model.cost.config_file import load
+from model.cost.config_file import NAMES, load
 from model.cost.networks import named
 from model.cost.report import page
+from model.cost.results import assumptions
 from model.cost.simulate import READS, simulate
 from model.cost.statistics import Statistics
 from model.cost.technology import GATE_INPUT_AREA, Constants, load_constants
+from model.layers import BASELINES
 from scripts.cost_runs import REFERENCE, errors, load_runs
 
 FUSED = config(shift="fused")
@@ -233,14 +234,31 @@ def test_gated_rows_are_not_read_where_the_design_gates():
     energy = sum(table[weights >> low & 3] for low in (0, 2, 4, 6))
     share = energy[weights != 128].sum() / energy.sum()
     # The masks are those of the second layer: the first one's registers gate hardly anything.
-    scale = ASSUMED_ACTIVITY["gelu"] / ASSUMED_ACTIVITY["relu"]
     first, second = (
-        gated.layers[n].energy_j[READS] / plain.layers[n].energy_j[READS] / scale for n in (0, 1)
+        gated.layers[n].energy_j[READS] / plain.layers[n].energy_j[READS] for n in (0, 1)
     )
     assert second == pytest.approx(share)
     assert share + 0.1 < first <= 1
     others = [{**cost.layers[1].energy_j, READS: 0} for cost in (plain, gated)]
     assert others[0] == others[1]
+
+
+@pytest.mark.parametrize("point", NAMES)
+def test_activations_follow_the_network_unless_they_are_stated(point):
+    chosen = load(point)
+    for name in (*BASELINES, "densenet40_12_dense", "psp_16_1", "sp_16_1", "convmixer_16_1"):
+        cost = simulate(named(name), chosen.for_network(name))
+        gelu = name.endswith("_16_1")
+        assert cost.config.activations == ("gelu" if gelu else "relu")
+        assert cost.config.sources["activations"] == "the network's non-linearity"
+        stated = dataclasses.replace(chosen.for_network(name), activations="gelu")
+        other = simulate(named(name), stated)
+        assert (other.energy == cost.energy) == gelu
+        assert (other.area, other.latency) == (cost.area, cost.latency)
+    # A list of layers names none.
+    unknown = simulate(network(conv(16, 16)), chosen)
+    assert unknown.config.activations is None
+    assert "as after GELU" in assumptions(unknown)[1]
 
 
 def test_rectified_activations_take_less_as_in_the_reference_simulator():

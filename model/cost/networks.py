@@ -100,6 +100,7 @@ def named(name: str) -> Network:
             Layer(shape=shape, moved=_moved(name, shape), pool=pools.get(shape.name, 1))
             for shape in shapes
         ),
+        activations="gelu" if _ISOTROPIC.match(name) else "relu",
     )
 
 

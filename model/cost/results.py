@@ -80,7 +80,7 @@ def assumptions(cost: ChipCost) -> tuple[str, ...]:
         share = mean_activity(None, config.activations)
         found.append(
             f"activations are unknown: a bit plane is taken to drive {share:.1%} of the rows, as "
-            f"after {'GELU' if config.activations == 'gelu' else 'ReLU'}"
+            f"after {'ReLU' if config.activations == 'relu' else 'GELU'}"
         )
     else:
         # All are of the same images.
