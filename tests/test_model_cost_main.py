@@ -31,6 +31,9 @@ KNOWN = ", ".join(NETWORKS)
 CONFIGS = f"config must be one of {PUBLISHED} or a file .toml"
 SOURCES = "network must be a name, a folder of an integer network or a file .json with layers"
 INT8 = "model/zoo/psp_64_4_int8"
+SATURATES = (
+    "ADCs of 32 levels saturate: 64 rows sum up to 192, so that accuracy is not that of exact sums"
+)
 ZOO = Path("model/zoo").absolute()
 
 
@@ -80,7 +83,7 @@ def test_totals_are_short_and_name_the_files(capsys, tmp_path):
         f"  cells      used: {copies} % with copies, {unique} % unique, {arrays} % of one copy's",
     ]
     assert [line.split()[0] for line in lines[5:9]] == ["area", "latency", "energy", "TOPS/W"]
-    assert len(lines) == 11
+    assert len(lines) == 12
     # JSON stays alone on stdout.
     json.loads(run(capsys, INT8, "--json", "--html", files[1]))
 
@@ -157,11 +160,13 @@ def test_an_integer_network_brings_its_statistics(capsys):
     assert f"psp_64_4_int8 takes {one}, psp_64_4 under the" in document
     assert f"under the assumptions for names {other})" in document
     assert real["assumptions"] == [
-        "energies follow the stored weights, and activations of 8 real images"
+        "energies follow the stored weights, and activations of 8 real images",
+        SATURATES,
     ]
     assert assumed["assumptions"] == [
         "weights are unknown: each level of a cell is taken as equally frequent",
         "activations are unknown: a bit plane is taken to drive 51.1% of the rows, as after GELU",
+        SATURATES,
     ]
 
 
@@ -172,7 +177,7 @@ def test_takes_a_list_of_layers(capsys, tmp_path):
     file.write_text(json.dumps([layer]))
     (chip,) = as_json(capsys, str(file))["chips"]
     assert (chip["network"], chip["weights"], chip["layers"][0]["rows"]) == ("one", 1152, 144)
-    assert chip["assumptions"][2].startswith("small network: ")
+    assert chip["assumptions"][3].startswith("small network: ")
 
 
 def test_csv_has_a_line_a_layer(capsys, tmp_path):
@@ -243,6 +248,47 @@ def test_settings_that_move_nothing_are_told(capsys):
     }
     acting = ("--set", "ron_ohm=5e3", "--set", "adc_levels=128", "--set", "shift_clock_hz=1e8")
     assert as_json(capsys, "psp_64_4", *acting)["warnings"] == []
+
+
+@pytest.mark.parametrize(
+    ("network", "settings", "warnings"),
+    [
+        ("vgg8", ("shift=fused", "shift_energy_j=1e-12"),
+         ["shift and shift_energy_j do not move any figure of vgg8: nothing is shifted"]),
+        (INT8, ("activations=relu",),
+         ["activations does not move any figure of psp_64_4_int8: they are measured"]),
+        ("psp_64_4", ("clock_hz=1e11",),
+         ["clock_hz should be at most 5.32e+08 Hz, the ADC's as it is modelled, not 1e+11"]),
+        ("psp_64_4", ("adc_levels=65536",),
+         ["adc_levels should be from 2 to 256, where the model is tested, not 65536"]),
+        ("psp_64_4", ("array_rows=8", "array_columns=8", "node_nm=250"),
+         ["node_nm should be from 7 to 130, where the model is tested, not 250",
+          "array_rows should be from 16 to 512, where the model is tested, not 8",
+          "array_columns should be from 16 to 512, where the model is tested, not 8"]),
+        # All of these act, and can be.
+        ("psp_64_4", ("activations=relu", "shift=fused", "clock_hz=5.3e8", "adc_levels=32"),
+         ["adc_levels does not move the clock: clock_hz states it"]),
+        ("psp_64_4", ("activations=relu", "shift=in_place", "shift_energy_j=1e-12"), []),
+    ],
+)  # fmt: skip
+def test_settings_without_effect_and_out_of_reach_are_told(capsys, network, settings, warnings):
+    options = [part for setting in settings for part in ("--set", setting)]
+    found = as_json(capsys, network, *options)
+    assert found["warnings"] == warnings
+    # The first two are without effect, the others are not.
+    plain, chip = (each["chips"][0] for each in (as_json(capsys, network), found))
+    assert (plain["layers"] == chip["layers"]) == (network in ("vgg8", INT8))
+
+
+@pytest.mark.parametrize(
+    ("settings", "saturates"),
+    [(("adc_levels=192",), True), (("adc_levels=193",), False), (("cell_bits=8",), True),
+     (("cell_bits=1", "adc_levels=64"), True), (("cell_bits=1", "adc_levels=65"), False)],
+)  # fmt: skip
+def test_an_adc_that_saturates_is_told(capsys, settings, saturates):
+    options = [part for setting in settings for part in ("--set", setting)]
+    out = run(capsys, "psp_64_4", "--totals", *options)
+    assert ("  note: ADCs of " in out) == saturates
 
 
 def test_an_optional_key_and_a_list_are_set():

@@ -17,13 +17,13 @@ from model.cost.compare import incomparable
 from model.cost.config import Config
 from model.cost.config_file import NAMES
 from model.cost.config_file import load as load_config
+from model.cost.doubts import doubts
 from model.cost.layers import Network
 from model.cost.networks import load
 from model.cost.overrides import override
 from model.cost.report import page
 from model.cost.results import csv_text, record
 from model.cost.simulate import ChipCost, simulate
-from model.cost.stated import unmoved
 from model.cost.text import comparison, summary, totals
 
 __all__ = ["main"]
@@ -138,8 +138,8 @@ def _warnings(
         if config.simulated(name) != name
     ]
     keys = {setting.partition("=")[0] for setting in settings}
-    idle = dict.fromkeys(line for cost in costs for line in unmoved(cost.config, keys))
-    return [*found, *idle, *incomparable(names, costs)]
+    doubted = dict.fromkeys(line for cost in costs for line in doubts(cost, keys))
+    return [*found, *doubted, *incomparable(names, costs)]
 
 
 def _text(
