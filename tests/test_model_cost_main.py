@@ -315,6 +315,8 @@ def test_an_optional_key_and_a_list_are_set():
         (["node_nm=22nm"], "node_nm must be a number from 5 to 250 nm, not '22nm'"),
         (["array_rows=6_4"], "array_rows must be an integer from 2 to 4096, not '6_4'"),
         (["array_rows=٦٤"], "array_rows must be an integer from 2 to 4096, not '٦٤'"),
+        (["array_rows= 64"], "array_rows must be an integer from 2 to 4096, not ' 64'"),
+        (["array_rows=+64"], "array_rows must be an integer from 2 to 4096, not '+64'"),
         (["node_nm=2_2.5"], "node_nm must be a number from 5 to 250 nm, not '2_2.5'"),
         (["node_nm=none"], "node_nm must be a number from 5 to 250 nm, not 'none'"),
         (["shift=lane"], 'shift must be "fused", "lanes" or "in_place", not \'lane\''),
@@ -343,6 +345,12 @@ def test_a_wrong_setting_is_one_line(capsys, settings, line):
         (
             ["no/such"],
             f"{SOURCES}, not 'no/such'",
+        ),
+        (["psp_99999999_4"], "width must be an integer from 12 to 4096, not 99999999"),
+        (["psp_64_999999999"], "depth must be an integer from 1 to 256, not 999999999"),
+        (
+            ["psp_064_4"],
+            f"name must be one of {KNOWN}, not 'psp_064_4'; the nearest is psp_64_4",
         ),
         (["psp_64_0"], "depth must be an integer from 1 to 256, not 0"),
         (

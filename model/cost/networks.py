@@ -30,7 +30,7 @@ REFERENCE_DENSENET = "densenet40_12_dense"
 """The list of the reference simulator: see `named`."""
 
 _ISOTROPIC = re.compile(
-    r"(psp|sp|convmixer)[_-]?([0-9]{1,6})(?:[_-]([0-9]{1,6}))?(?![0-9])", re.IGNORECASE
+    r"(psp|sp|convmixer)[_-]?0*([0-9]{1,40})(?:[_-]0*([0-9]{1,40}))?(?![0-9])", re.IGNORECASE
 )
 
 _DIRECTIONS = len(Direction.moving())
