@@ -261,6 +261,32 @@ def test_activations_follow_the_network_unless_they_are_stated(point):
     assert "as after GELU" in assumptions(unknown)[1]
 
 
+def test_what_the_page_says_of_unexpected_directions():
+    text = " ".join(Path("docs/cost-model.md").read_text("utf-8").split())
+    bits = [simulate(named("psp_128_8"), config(weight_bits=bits)) for bits in (2, 4, 8, 16)]
+    assert "{:.3f}, {:.3f}, {:.3f} and {:.3f} ms".format(*(1e3 * c.latency for c in bits)) in text
+    assert [c.mapping.layers[1].copies for c in bits] == [4, 2, 4, 4]
+    assert [c.mapping.tile_side for c in bits] == [256, 256, 512, 512]
+    assert f"{1e3 * bits[3].latency_s['tile buffers']:.3f} ms instead" in text
+    assert f"of {1e3 * bits[2].latency_s['tile buffers']:.3f}." in text
+    for cell_bits, same in ((4, 1), (2, 2), (1, 3)):
+        found = simulate(named("psp_128_8"), config(cell_bits=cell_bits))
+        assert (found.latency, found.area) == (bits[same].latency, bits[same].area)
+    for quantity in ("area", "energy"):
+        values = [getattr(c, quantity) for c in bits]
+        assert values == sorted(values)
+    sides = [simulate(named("psp_128_8"), config(side)) for side in (16, 32, 64, 128, 256, 512)]
+    shown = [f"{1e6 * c.area:.3f}" for c in sides]
+    assert f"{', '.join(shown[:-1])} and {shown[-1]} mm²" in text
+    tiles = [(c.mapping.tiles, c.mapping.tile_side) for c in sides]
+    assert tiles == [(69, 128), (35, 256), (18, 512), (18, 512), (18, 1024), (18, 2048)]
+    for key in ("read_v", "ron_ohm", "roff_ohm"):
+        found = simulate(named("psp_128_8"), config(**{key: 1.5 * getattr(config(), key)}))
+        assert (found.area, found.latency_s) == (sides[2].area, sides[2].latency_s)
+        changed = {k for k, v in found.energy_j.items() if v != sides[2].energy_j[k]}
+        assert changed == {READS}
+
+
 def test_rectified_activations_take_less_as_in_the_reference_simulator():
     # It has 10.6 TOPS/W instead of 6.9 for psp_128_8, which was not fitted.
     cost = simulate(named("psp_128_8"), config(activations="relu", shift="fused"))
