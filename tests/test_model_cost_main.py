@@ -210,6 +210,14 @@ def test_compares_networks_and_says_what_cannot_be(capsys):
     assert [chip["network"] for chip in alike["chips"]] == ["psp_128_8", "resnet110", "vgg8"]
 
 
+def test_warnings_name_a_network_as_the_table_does(capsys):
+    out = run(capsys, INT8, "--compare", "psp_64_4", "model/zoo/psp_64_4_int4")
+    told = [line for line in out.splitlines() if line.startswith("  warning: ")]
+    assert told[0].startswith("  warning: the energy of psp_64_4_int8 follows its own integers")
+    assert any(" psp_64_4_int8 and psp_64_4_int4 cannot be compared: " in line for line in told)
+    assert not any("model/zoo" in line for line in told)
+
+
 @pytest.mark.parametrize("name", ["date2024", "date2024_22nm"])
 def test_the_densenet_of_the_table_is_the_same_by_both_of_its_names(name):
     both = [load(name).for_network(f"densenet40_12{end}") for end in ("", "_dense")]
@@ -356,6 +364,10 @@ def test_a_wrong_setting_is_one_line(capsys, settings, line):
         (
             ["psp_64_4", "--csv", "hw/../x", "--html", "x"],
             "--csv and --html must be two files, not both x",
+        ),
+        (
+            ["psp_64_4", "--json", "--totals"],
+            "--totals must come without --json, which has everything",
         ),
         (["none.json"], "none.json must be a readable file: No such file or directory"),
         (["hw"], "hw/intnet.json must be a readable file: No such file or directory"),

@@ -63,6 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--csv", type=_path, metavar="FILE", help="write a line a layer")
     parser.add_argument("--html", type=_path, metavar="FILE", help="write a page with charts")
     options = parser.parse_args(arguments)
+    if options.json and options.totals:
+        cli.bad_input(PROGRAM, "--totals must come without --json, which has everything")
     names = [options.network, *(options.compare or ())]
     try:
         _check_outputs(options, names)
@@ -139,7 +141,11 @@ def _warnings(
     ]
     keys = {setting.partition("=")[0] for setting in settings}
     doubted = dict.fromkeys(line for cost in costs for line in doubts(cost, keys))
-    return [*found, *doubted, *incomparable(names, costs)]
+    shown = [
+        cost.network if config.simulated(name) == name else name
+        for name, cost in zip(names, costs, strict=True)
+    ]
+    return [*found, *doubted, *incomparable(shown, costs)]
 
 
 def _text(
