@@ -18,7 +18,7 @@ from typing import Any, Literal, get_args
 
 from hw.params import ParameterError, ParameterTypeError, check_integer
 
-__all__ = ["MAX_MAP", "LayerShape", "layers_from_json", "layers_to_json"]
+__all__ = ["MAX_MAP", "LayerShape", "layers_from_json", "layers_to_json", "unread"]
 
 Kind = Literal["conv", "linear"]
 
@@ -155,9 +155,8 @@ class LayerShape:
         for key, entry in value.items():
             # Before a message can quote it: the value may be of any kind and of any length.
             if not isinstance(entry, str | int):
-                raise ParameterTypeError(
-                    f"{key} must be a string or an integer, not {type(entry).__name__}"
-                )
+                what = "a string" if key in ("name", "kind") else "an integer"
+                raise ParameterTypeError(f"{key} must be {what}, not {type(entry).__name__}")
             if (len(entry) if isinstance(entry, str) else entry.bit_length()) > 100:
                 raise ParameterError(f"{key} must have at most 100 characters or bits")
         return cls(**value)
@@ -192,8 +191,8 @@ def layers_from_json(text: str | bytes) -> tuple[LayerShape, ...]:
         value = json.loads(text, object_pairs_hook=_without_repeats)
     except ParameterError:
         raise
-    except (ValueError, RecursionError) as error:  # RecursionError: brackets nested too deeply
-        raise ParameterError(f"a layer list must be JSON: {error}") from None
+    except (ValueError, RecursionError) as error:
+        raise ParameterError(f"a layer list must be JSON: {unread(error)}") from None
     if not isinstance(value, list) or not 1 <= len(value) <= MAX_LAYERS:
         count = f" of {len(value)}" if isinstance(value, list) else ""
         raise ParameterError(
@@ -210,6 +209,14 @@ def layers_from_json(text: str | bytes) -> tuple[LayerShape, ...]:
             raise ParameterError(f"layer {number}: name must differ from others: {layer.name!r}")
         layers[layer.name] = layer
     return tuple(layers.values())
+
+
+def unread(error: ValueError | RecursionError) -> str:
+    """Return why a text is no JSON or TOML; of Python's own limits, what is beyond them."""
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    # An integer of too many digits is the one ValueError that is neither the parser's nor UTF-8's.
+    return "a number is too long" if type(error) is ValueError else str(error)
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

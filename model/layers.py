@@ -229,6 +229,9 @@ NAMES = ("psp_W_D", "sp_W_D", "convmixer_W_D", *BASELINES)
 """All names; W stands for the width in channels, D for the depth in blocks."""
 
 
+_NUMBER = "(0|[1-9][0-9]{0,39})"
+
+
 def layer_shapes(
     name: str,
     *,
@@ -273,7 +276,7 @@ def layer_shapes(
             f'shortcut must be "projection" or "identity", not {reprlib.repr(shortcut)}'
         )
     check_integer("num_classes", num_classes, 1, 65536)
-    if parts := re.fullmatch(r"(psp|sp|convmixer)_([0-9]{1,6})_([0-9]{1,6})", name):
+    if parts := re.fullmatch(rf"(psp|sp|convmixer)_{_NUMBER}_{_NUMBER}", name):
         family, mixer = parts[1], parts[1] == "convmixer"
         width = check_integer("width", int(parts[2]), 1 if mixer else CHANNEL_DIVIDER, MAX_WIDTH)
         depth = check_integer("depth", int(parts[3]), 1, MAX_DEPTH)

@@ -26,7 +26,7 @@ __all__ = ["NETWORKS", "PICTURE", "bars", "draw", "main"]
 PROGRAM = "python -m scripts.cost_picture"
 ROOT = Path(__file__).parent.parent
 PICTURE = ROOT / "docs/results/cost.svg"
-STYLE = ROOT / "model/cost/report.html"
+STYLE = ROOT / "model/cost/report.css"
 
 NETWORKS = ("psp_64_4", "psp_128_8", "psp_256_12", "resnet110", "vgg8")
 QUANTITIES: Mapping[str, tuple[Callable[[ChipCost], dict[str, float]], Callable[[float], str]]] = {

@@ -42,11 +42,12 @@ class Line(NamedTuple):
     sum: str
     value: float
     unit: str = ""
+    digits: int = 4
 
     @property
     def shown(self) -> str:
-        """The value with its unit."""
-        return si(self.value, self.unit) if self.unit else f"{self.value:,}"
+        """The value with its unit: with fewer digits than what it is computed from."""
+        return si(self.value, self.unit, self.digits) if self.unit else f"{self.value:,}"
 
 
 def lines(chip: ChipCost) -> dict[str, list[Line]]:
@@ -81,13 +82,19 @@ def lines(chip: ChipCost) -> dict[str, list[Line]]:
     }
 
 
+def _exact(value: float, unit: str) -> str:
+    """Return a constant with more digits than what is computed from it."""
+    return si(value, unit, 6)
+
+
 def _time(k: Constants, vectors: int, copies: int) -> list[Line]:
     adcs = _ARRAY // _SHARED
     comparators = adcs * (_LEVELS - 1)
     clock = k.clock_base + k.clock_stage * math.log2(comparators) + k.clock_row * _ARRAY
     delays = (
-        f"{si(k.clock_base, 's')} + log₂ (8 ADCs · 31 comparators) · {si(k.clock_stage, 's')} + "
-        f"64 rows · {si(k.clock_row, 's')}"
+        f"{_exact(k.clock_base, 's')} + log₂ (8 ADCs · 31 comparators) · "
+        f"{_exact(k.clock_stage, 's')} + "
+        f"64 rows · {_exact(k.clock_row, 's')}"
     )
     steps = vectors // copies
     conversions = steps * _BITS * _SHARED
@@ -101,35 +108,34 @@ def _time(k: Constants, vectors: int, copies: int) -> list[Line]:
         "adder trees": ("64 · 2 · ⌈log₂ 2⌉ · 8/4 weights", steps * 2 * 2),
         "output units": ("64 · 8 columns", steps * _SHARED),
         "global buffer": (
-            f"{k.global_cycles:.4g} · 256 · 1024 bits · 32 leaves · 6 levels",
+            f"{k.global_cycles:.6g} · 256 · 1024 bits · 32 leaves · 6 levels",
             k.global_cycles * vectors * tile_out * leaves * leaves.bit_length(),
         ),
         "tile buffers": (
-            f"{k.tile_cycles:.4g} · 256 · 1024 bits",
+            f"{k.tile_cycles:.6g} · 256 · 1024 bits",
             k.tile_cycles * vectors * tile_out,
         ),
         "PE buffers": (
-            f"{k.pe_cycles:.4g} · 256 · 1024 bits / 64 rows",
+            f"{k.pe_cycles:.6g} · 256 · 1024 bits / 64 rows",
             k.pe_cycles * vectors * tile_in / _ARRAY,
         ),
         "tile buses": (
-            f"{k.tile_bus_cycles:.4g} · 256 · 1024 bits / 512",
+            f"{k.tile_bus_cycles:.6g} · 256 · 1024 bits / 512",
             k.tile_bus_cycles * vectors * tile_out / _TILE,
         ),
         "PE buses": (
-            f"{k.pe_bus_cycles:.4g} · 256 · (1024 + 512) bits · 4 / 64",
+            f"{k.pe_bus_cycles:.6g} · 256 · (1024 + 512) bits · 4 / 64",
             k.pe_bus_cycles * vectors * (tile_in + pe_out) * 4 / _ARRAY,
         ),
     }
-    found = [Line("clock period t", delays,
-                  clock, "s")]  # fmt: skip
+    found = [Line("clock period t", delays, clock, "s", 6)]
     found += [
         Line(name, f"t · {text}", clock * value, "s") for name, (text, value) in cycles.items()
     ]
     shift = 10 * vectors + 2
     found.append(Line("shift", f"(80/8 channels a lane · 256 + 2) = {shift:,} cycles of 1 ns",
                       shift * 1e-9, "s"))  # fmt: skip
-    return [*found, Line("latency", "sum", sum(line.value for line in found[1:]), "s")]
+    return [*found, Line("latency", "sum", sum(line.value for line in found[1:]), "s", 3)]
 
 
 def _energy(k: Constants, vectors: int, columns: int, chip: ChipCost) -> list[Line]:
@@ -139,7 +145,7 @@ def _energy(k: Constants, vectors: int, columns: int, chip: ChipCost) -> list[Li
     side = math.sqrt(sum(a for name, a in chip.area_m2.items() if name not in wires) / _TILES)
     # A grid of 8×8 holds 18 tiles; a PE has 4 columns of arrays.
     leaking = _leakage(k, chip.area_m2)
-    shown = f"{1e6 * side:.0f} µm"
+    shown = _exact(side, "m")
     step_rows = vectors * _BITS * 16 * _SHARED * _ARRAY
     products = {
         "sensed current": (k.read_energy, "J", "conversions · 64 rows", conversions * _ARRAY),
@@ -171,10 +177,12 @@ def _energy(k: Constants, vectors: int, columns: int, chip: ChipCost) -> list[Li
         "shift": (0.2012e-12 / 1.233, "J", "80 · 256 pixels; 0.2012 pJ / 1.233", _MOVED * vectors),
     }  # fmt: skip
     found = [
-        Line(name, f"{si(one, unit)} · {text}", one * count, "J")
+        Line(name, f"{_exact(one, unit)} · {text}", one * count, "J",
+             # Of times that are rounded.
+             3 if name == "leakage" else 4)
         for name, (one, unit, text, count) in products.items()
-    ]
-    return [*found, Line("energy", "sum", sum(line.value for line in found), "J")]
+    ]  # fmt: skip
+    return [*found, Line("energy", "sum", sum(line.value for line in found), "J", 3)]
 
 
 def _crossbar_time(k: Constants, vectors: int) -> float:

@@ -43,7 +43,7 @@ KEYS = {key.name: key for key in keys()}
             "must be with cell_energy_j, not without: what a row saves follows from its cells",
         ),
         ("mapping", ["array"], 'must be "reference" or "array", not [\'array\']'),
-        ("activations", None, 'must be "gelu" or "relu", not None'),
+        ("activations", "silu", 'must be "gelu" or "relu", not \'silu\''),
         ("cell_energy_j", 1e-12, "must be a list of numbers in J, not 1e-12"),
         ("cell_energy_j", (), "must be a list of numbers in J, not ()"),
         ("cell_energy_j", (0, 0, 0, -1), "must be a number from 0 to 1e-09 J, not -1"),

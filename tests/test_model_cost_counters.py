@@ -221,7 +221,7 @@ def test_refuses_what_is_no_file_of_counters(tmp_path):
     for content, message in (
         (b"{", "must be JSON: Expecting property name"),
         (b"\xff", "must be JSON: 'utf-8' codec can't decode byte 0xff in position 0"),
-        (b"[" * 100_000, "must be JSON: maximum recursion depth exceeded"),
+        (b"[" * 100_000, "must be JSON: it is nested too deeply"),
         (b" " * ((1 << 20) + 1), "must have at most 1048576 bytes"),
     ):
         file.write_bytes(content)

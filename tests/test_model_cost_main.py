@@ -4,6 +4,7 @@
 import csv
 import io
 import json
+import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -21,13 +22,19 @@ from model.cost.overrides import SOURCE, override
 from model.cost.results import NOT_MODELLED, SHIFT_MODES, shift_modes
 from model.cost.simulate import simulate
 from model.cost.text import si
+from model.layer_shape import layers_to_json
 from model.layers import NAMES as NETWORKS
+from model.layers import layer_shapes
 
 PUBLISHED = ", ".join(NAMES)
 KNOWN = ", ".join(NETWORKS)
 CONFIGS = f"config must be one of {PUBLISHED} or a file .toml"
 SOURCES = "network must be a name, a folder of an integer network or a file .json with layers"
 INT8 = "model/zoo/psp_64_4_int8"
+SATURATES = (
+    "ADCs of 32 levels saturate: 64 rows sum up to 192, so that accuracy is not that of exact sums"
+)
+ZOO = Path("model/zoo").absolute()
 
 
 def run(capsys, *arguments):
@@ -76,7 +83,7 @@ def test_totals_are_short_and_name_the_files(capsys, tmp_path):
         f"  cells      used: {copies} % with copies, {unique} % unique, {arrays} % of one copy's",
     ]
     assert [line.split()[0] for line in lines[5:9]] == ["area", "latency", "energy", "TOPS/W"]
-    assert len(lines) == 11
+    assert len(lines) == 12
     # JSON stays alone on stdout.
     json.loads(run(capsys, INT8, "--json", "--html", files[1]))
 
@@ -153,11 +160,13 @@ def test_an_integer_network_brings_its_statistics(capsys):
     assert f"psp_64_4_int8 takes {one}, psp_64_4 under the" in document
     assert f"under the assumptions for names {other})" in document
     assert real["assumptions"] == [
-        "energies follow the stored weights, and activations of 8 real images"
+        "energies follow the stored weights, and activations of 8 real images",
+        SATURATES,
     ]
     assert assumed["assumptions"] == [
         "weights are unknown: each level of a cell is taken as equally frequent",
         "activations are unknown: a bit plane is taken to drive 51.1% of the rows, as after GELU",
+        SATURATES,
     ]
 
 
@@ -168,7 +177,7 @@ def test_takes_a_list_of_layers(capsys, tmp_path):
     file.write_text(json.dumps([layer]))
     (chip,) = as_json(capsys, str(file))["chips"]
     assert (chip["network"], chip["weights"], chip["layers"][0]["rows"]) == ("one", 1152, 144)
-    assert chip["assumptions"][2].startswith("small network: ")
+    assert chip["assumptions"][3].startswith("small network: ")
 
 
 def test_csv_has_a_line_a_layer(capsys, tmp_path):
@@ -201,11 +210,18 @@ def test_compares_networks_and_says_what_cannot_be(capsys):
     assert [chip["network"] for chip in alike["chips"]] == ["psp_128_8", "resnet110", "vgg8"]
 
 
+def test_warnings_name_a_network_as_the_table_does(capsys):
+    out = run(capsys, INT8, "--compare", "psp_64_4", "model/zoo/psp_64_4_int4")
+    told = [line for line in out.splitlines() if line.startswith("  warning: ")]
+    assert told[0].startswith("  warning: the energy of psp_64_4_int8 follows its own integers")
+    assert any(" psp_64_4_int8 and psp_64_4_int4 cannot be compared: " in line for line in told)
+    assert not any("model/zoo" in line for line in told)
+
+
 @pytest.mark.parametrize("name", ["date2024", "date2024_22nm"])
 def test_the_densenet_of_the_table_is_the_same_by_both_of_its_names(name):
     both = [load(name).for_network(f"densenet40_12{end}") for end in ("", "_dense")]
     assert both[0] == both[1]
-    assert both[0].activations == "relu"
 
 
 def test_keys_are_set_for_all_networks(capsys):
@@ -242,6 +258,47 @@ def test_settings_that_move_nothing_are_told(capsys):
     assert as_json(capsys, "psp_64_4", *acting)["warnings"] == []
 
 
+@pytest.mark.parametrize(
+    ("network", "settings", "warnings"),
+    [
+        ("vgg8", ("shift=fused", "shift_energy_j=1e-12"),
+         ["shift and shift_energy_j do not move any figure of vgg8: nothing is shifted"]),
+        (INT8, ("activations=relu",),
+         ["activations does not move any figure of psp_64_4_int8: they are measured"]),
+        ("psp_64_4", ("clock_hz=1e11",),
+         ["clock_hz should be at most 5.32e+08 Hz, the ADC's as it is modelled, not 1e+11"]),
+        ("psp_64_4", ("adc_levels=65536",),
+         ["adc_levels should be from 2 to 256, where the model is tested, not 65536"]),
+        ("psp_64_4", ("array_rows=8", "array_columns=8", "node_nm=250"),
+         ["node_nm should be from 7 to 130, where the model is tested, not 250",
+          "array_rows should be from 16 to 512, where the model is tested, not 8",
+          "array_columns should be from 16 to 512, where the model is tested, not 8"]),
+        # All of these act, and can be.
+        ("psp_64_4", ("activations=relu", "shift=fused", "clock_hz=5.3e8", "adc_levels=32"),
+         ["adc_levels does not move the clock: clock_hz states it"]),
+        ("psp_64_4", ("activations=relu", "shift=in_place", "shift_energy_j=1e-12"), []),
+    ],
+)  # fmt: skip
+def test_settings_without_effect_and_out_of_reach_are_told(capsys, network, settings, warnings):
+    options = [part for setting in settings for part in ("--set", setting)]
+    found = as_json(capsys, network, *options)
+    assert found["warnings"] == warnings
+    # The first two are without effect, the others are not.
+    plain, chip = (each["chips"][0] for each in (as_json(capsys, network), found))
+    assert (plain["layers"] == chip["layers"]) == (network in ("vgg8", INT8))
+
+
+@pytest.mark.parametrize(
+    ("settings", "saturates"),
+    [(("adc_levels=192",), True), (("adc_levels=193",), False), (("cell_bits=8",), True),
+     (("cell_bits=1", "adc_levels=64"), True), (("cell_bits=1", "adc_levels=65"), False)],
+)  # fmt: skip
+def test_an_adc_that_saturates_is_told(capsys, settings, saturates):
+    options = [part for setting in settings for part in ("--set", setting)]
+    out = run(capsys, "psp_64_4", "--totals", *options)
+    assert ("  note: ADCs of " in out) == saturates
+
+
 def test_an_optional_key_and_a_list_are_set():
     chosen = override(config(), ["cell_energy_j=0,1e-15,2e-15,3e-15", "adc_energy_j=1e-12"])
     assert chosen.cell_energy_j == (0, 1e-15, 2e-15, 3e-15)
@@ -266,6 +323,8 @@ def test_an_optional_key_and_a_list_are_set():
         (["node_nm=22nm"], "node_nm must be a number from 5 to 250 nm, not '22nm'"),
         (["array_rows=6_4"], "array_rows must be an integer from 2 to 4096, not '6_4'"),
         (["array_rows=٦٤"], "array_rows must be an integer from 2 to 4096, not '٦٤'"),
+        (["array_rows= 64"], "array_rows must be an integer from 2 to 4096, not ' 64'"),
+        (["array_rows=+64"], "array_rows must be an integer from 2 to 4096, not '+64'"),
         (["node_nm=2_2.5"], "node_nm must be a number from 5 to 250 nm, not '2_2.5'"),
         (["node_nm=none"], "node_nm must be a number from 5 to 250 nm, not 'none'"),
         (["shift=lane"], 'shift must be "fused", "lanes" or "in_place", not \'lane\''),
@@ -295,13 +354,25 @@ def test_a_wrong_setting_is_one_line(capsys, settings, line):
             ["no/such"],
             f"{SOURCES}, not 'no/such'",
         ),
+        (["psp_99999999_4"], "width must be an integer from 12 to 4096, not 99999999"),
+        (["psp_64_999999999"], "depth must be an integer from 1 to 256, not 999999999"),
+        (
+            ["psp_064_4"],
+            f"name must be one of {KNOWN}, not 'psp_064_4'; the nearest is psp_64_4",
+        ),
         (["psp_64_0"], "depth must be an integer from 1 to 256, not 0"),
         (
             ["psp_64_4", "--csv", "hw/../x", "--html", "x"],
             "--csv and --html must be two files, not both x",
         ),
+        (
+            ["psp_64_4", "--json", "--totals"],
+            "--totals must come without --json, which has everything",
+        ),
         (["none.json"], "none.json must be a readable file: No such file or directory"),
         (["hw"], "hw/intnet.json must be a readable file: No such file or directory"),
+        ([""], f"{SOURCES}, not ''"),
+        (["psp_64_4", "--csv", ""], "argument --csv: must name a file, not be empty (see --help)"),
         ([], "the following arguments are required: network (see --help)"),
         (["psp_64_4", "--csv", "hw"], "hw must be writable: Is a directory"),
         (["psp_64_4", "--html", "README.md/a"], "README.md/a must be writable: File exists"),
@@ -309,6 +380,31 @@ def test_a_wrong_setting_is_one_line(capsys, settings, line):
 )
 def test_bad_input_is_one_line(capsys, arguments, line):
     assert refused(capsys, *arguments) == line
+
+
+@pytest.mark.parametrize("output", ["--csv", "--html"])
+def test_no_output_replaces_what_is_read(capsys, tmp_path, monkeypatch, output):
+    monkeypatch.chdir(tmp_path)
+    Path("own.json").write_text(layers_to_json(layer_shapes("psp_12_1")))
+    Path("mine.toml").write_text('about = "mine"\nextends = "twofold"\n')
+    shutil.copytree(ZOO / "psp_64_4_int8", "net")
+    Path("link").symlink_to("own.json")
+    counters = Path("counters.json")
+    counters.write_text("{}")
+    before = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
+    for arguments, written in (
+        (["own.json"], "./own.json"),
+        (["own.json"], "link"),
+        (["psp_64_4", "--compare", "own.json"], "own.json"),
+        (["psp_64_4", "--config", "mine.toml"], "mine.toml"),
+        (["net"], "net/intnet.json"),
+        (["net"], "net/intnet.safetensors"),
+        (["net", "--counters", "counters.json"], "counters.json"),
+    ):
+        line = f"{output} must be another file than {Path(written)}, which is read"
+        assert refused(capsys, *arguments, output, written) == line
+    assert before == {file: file.read_bytes() for file in before}
+    assert run(capsys, "own.json", output, "other", "--totals").endswith("other\n")
 
 
 @pytest.mark.parametrize(

@@ -13,14 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hw.lfsr_params import LfsrMask, page_seed
-from model.cost.chip import ASSUMED_ACTIVITY
 from model.cost.components import ANALOG, GROUPS
-from model.cost.config_file import load
+from model.cost.config_file import NAMES, load
 from model.cost.networks import named
 from model.cost.report import page
+from model.cost.results import assumptions
 from model.cost.simulate import READS, simulate
 from model.cost.statistics import Statistics
 from model.cost.technology import GATE_INPUT_AREA, Constants, load_constants
+from model.layers import BASELINES
 from scripts.cost_runs import REFERENCE, errors, load_runs
 
 FUSED = config(shift="fused")
@@ -233,14 +234,57 @@ def test_gated_rows_are_not_read_where_the_design_gates():
     energy = sum(table[weights >> low & 3] for low in (0, 2, 4, 6))
     share = energy[weights != 128].sum() / energy.sum()
     # The masks are those of the second layer: the first one's registers gate hardly anything.
-    scale = ASSUMED_ACTIVITY["gelu"] / ASSUMED_ACTIVITY["relu"]
     first, second = (
-        gated.layers[n].energy_j[READS] / plain.layers[n].energy_j[READS] / scale for n in (0, 1)
+        gated.layers[n].energy_j[READS] / plain.layers[n].energy_j[READS] for n in (0, 1)
     )
     assert second == pytest.approx(share)
     assert share + 0.1 < first <= 1
     others = [{**cost.layers[1].energy_j, READS: 0} for cost in (plain, gated)]
     assert others[0] == others[1]
+
+
+@pytest.mark.parametrize("point", NAMES)
+def test_activations_follow_the_network_unless_they_are_stated(point):
+    chosen = load(point)
+    for name in (*BASELINES, "densenet40_12_dense", "psp_16_1", "sp_16_1", "convmixer_16_1"):
+        cost = simulate(named(name), chosen.for_network(name))
+        gelu = name.endswith("_16_1")
+        assert cost.config.activations == ("gelu" if gelu else "relu")
+        assert cost.config.sources["activations"] == "the network's non-linearity"
+        stated = dataclasses.replace(chosen.for_network(name), activations="gelu")
+        other = simulate(named(name), stated)
+        assert (other.energy == cost.energy) == gelu
+        assert (other.area, other.latency) == (cost.area, cost.latency)
+    # A list of layers names none.
+    unknown = simulate(network(conv(16, 16)), chosen)
+    assert unknown.config.activations is None
+    assert "as after GELU" in assumptions(unknown)[1]
+
+
+def test_what_the_page_says_of_unexpected_directions():
+    text = " ".join(Path("docs/cost-model.md").read_text("utf-8").split())
+    bits = [simulate(named("psp_128_8"), config(weight_bits=bits)) for bits in (2, 4, 8, 16)]
+    assert "{:.3f}, {:.3f}, {:.3f} and {:.3f} ms".format(*(1e3 * c.latency for c in bits)) in text
+    assert [c.mapping.layers[1].copies for c in bits] == [4, 2, 4, 4]
+    assert [c.mapping.tile_side for c in bits] == [256, 256, 512, 512]
+    assert f"{1e3 * bits[3].latency_s['tile buffers']:.3f} ms instead" in text
+    assert f"of {1e3 * bits[2].latency_s['tile buffers']:.3f}." in text
+    for cell_bits, same in ((4, 1), (2, 2), (1, 3)):
+        found = simulate(named("psp_128_8"), config(cell_bits=cell_bits))
+        assert (found.latency, found.area) == (bits[same].latency, bits[same].area)
+    for quantity in ("area", "energy"):
+        values = [getattr(c, quantity) for c in bits]
+        assert values == sorted(values)
+    sides = [simulate(named("psp_128_8"), config(side)) for side in (16, 32, 64, 128, 256, 512)]
+    shown = [f"{1e6 * c.area:.3f}" for c in sides]
+    assert f"{', '.join(shown[:-1])} and {shown[-1]} mm²" in text
+    tiles = [(c.mapping.tiles, c.mapping.tile_side) for c in sides]
+    assert tiles == [(69, 128), (35, 256), (18, 512), (18, 512), (18, 1024), (18, 2048)]
+    for key in ("read_v", "ron_ohm", "roff_ohm"):
+        found = simulate(named("psp_128_8"), config(**{key: 1.5 * getattr(config(), key)}))
+        assert (found.area, found.latency_s) == (sides[2].area, sides[2].latency_s)
+        changed = {k for k, v in found.energy_j.items() if v != sides[2].energy_j[k]}
+        assert changed == {READS}
 
 
 def test_rectified_activations_take_less_as_in_the_reference_simulator():

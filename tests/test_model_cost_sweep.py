@@ -4,6 +4,7 @@
 import dataclasses
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -168,7 +169,9 @@ def test_a_value_that_nobody_asked_for_is_left_out_in_silence():
 def test_what_a_sweep_does_not_move_is_told(tmp_path, capsys):
     small = ["--width", "64", "--depth", "4", "--points", "30", "--config", "integer_only"]
     assert main([*small, "--adc-bits", "6", "8", "--out", str(tmp_path / "a")]) == 0
-    *notes, _ = capsys.readouterr().err.splitlines()
+    *notes, end = capsys.readouterr().err.splitlines()
+    assert re.fullmatch(rf"\d+ designs, \d+ on the front of their network: .*; {tmp_path}/.*", end)
+    assert b"max-width: 100%" in next(tmp_path.rglob("front.svg")).read_bytes()
     energy = "adc_levels and array_rows do not move the energy of a conversion: adc_energy_j"
     clock = "adc_levels, array_rows and columns_per_adc do not move the clock: clock_hz"
     assert notes == [

@@ -264,8 +264,8 @@ WITHOUT_STRIDE = {key: value for key, value in LINEAR.items() if key != "stride"
     [
         ("", r"a layer list must be JSON: Expecting value: line 1 column 1 \(char 0\)"),
         (b"\xff\xfe\xfd", "a layer list must be JSON: .*decode.*"),
-        ("[" * 100_000, "a layer list must be JSON: maximum recursion depth exceeded.*"),
-        ("[" + "9" * 5000 + "]", "a layer list must be JSON: Exceeds the limit.*"),
+        ("[" * 100_000, "a layer list must be JSON: it is nested too deeply"),
+        ("[" + "9" * 5000 + "]", "a layer list must be JSON: a number is too long"),
         (" " * (4 << 20) + "[]", "a layer list must have at most 4194304 bytes, not 4194306"),
         ("{}", "a layer list must be a list of 1 to 4096 layers, not a dict"),
         ("null", "a layer list must be a list of 1 to 4096 layers, not a NoneType"),
@@ -279,19 +279,19 @@ WITHOUT_STRIDE = {key: value for key, value in LINEAR.items() if key != "stride"
         (json.dumps([LINEAR, LINEAR]), "layer 1: name must differ from others: 'conv'"),
         (
             json.dumps([LINEAR | {"stride": float("nan")}]),
-            "layer 0: stride must be a string or an integer, not float",
+            "layer 0: stride must be an integer, not float",
         ),
         (
             json.dumps([LINEAR | {"kernel": [3, 3]}]),
-            "layer 0: kernel must be a string or an integer, not list",
+            "layer 0: kernel must be an integer, not list",
         ),
         (
             json.dumps([LINEAR | {"kind": {}}]),
-            "layer 0: kind must be a string or an integer, not dict",
+            "layer 0: kind must be a string, not dict",
         ),
         (
-            json.dumps([LINEAR | {"stride": "9" * 10_000}]),
-            "layer 0: stride must have at most 100 characters or bits",
+            json.dumps([LINEAR | {"kind": "9" * 10_000}]),
+            "layer 0: kind must have at most 100 characters or bits",
         ),
         (
             json.dumps([LINEAR | {"stride": 10**4000}]),

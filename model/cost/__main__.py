@@ -3,24 +3,27 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from os.path import realpath
 from pathlib import Path
 
 from hw import cli
 from hw.params import ParameterError
+from model import intnet
 from model.cost.compare import incomparable
 from model.cost.config import Config
 from model.cost.config_file import NAMES
 from model.cost.config_file import load as load_config
+from model.cost.doubts import doubts
 from model.cost.layers import Network
 from model.cost.networks import load
 from model.cost.overrides import override
 from model.cost.report import page
 from model.cost.results import csv_text, record
 from model.cost.simulate import ChipCost, simulate
-from model.cost.stated import unmoved
 from model.cost.text import comparison, summary, totals
 
 __all__ = ["main"]
@@ -51,19 +54,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument(
         "--counters",
-        type=Path,
+        type=_path,
         metavar="FILE",
         help="activity of the first network, as `cosim.run --counters` has counted it in RTL",
     )
     parser.add_argument("--totals", action="store_true", help="print no layers and components")
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="write a line a layer")
-    parser.add_argument("--html", type=Path, metavar="FILE", help="write a page with charts")
+    parser.add_argument("--csv", type=_path, metavar="FILE", help="write a line a layer")
+    parser.add_argument("--html", type=_path, metavar="FILE", help="write a page with charts")
     options = parser.parse_args(arguments)
-    if options.csv and options.html and options.csv.resolve() == options.html.resolve():
-        cli.bad_input(PROGRAM, f"--csv and --html must be two files, not both {options.html}")
+    if options.json and options.totals:
+        cli.bad_input(PROGRAM, "--totals must come without --json, which has everything")
     names = [options.network, *(options.compare or ())]
     try:
+        _check_outputs(options, names)
         config = load_config(options.config)
         networks = [
             _network(config.simulated(name), options.counters if number == 0 else None)
@@ -86,6 +90,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for file in filter(None, (options.csv, options.html)):
         print(file)
     return 0
+
+
+def _path(text: str) -> Path:
+    if not text:
+        raise argparse.ArgumentTypeError("must name a file, not be empty")
+    return Path(text)
+
+
+def _check_outputs(options: argparse.Namespace, names: Sequence[str]) -> None:
+    """Refuse to write a file over one that is read, or two into one."""
+    written = {"--csv": options.csv, "--html": options.html}
+    if all(written.values()) and len({*map(realpath, written.values())}) < len(written):
+        raise ParameterError(f"--csv and --html must be two files, not both {options.html}")
+    read = {*map(realpath, _read(options, names))}
+    for option, file in written.items():
+        if file and realpath(file) in read:
+            raise ParameterError(f"{option} must be another file than {file}, which is read")
+
+
+def _read(options: argparse.Namespace, names: Sequence[str]) -> Iterator[Path]:
+    """Yield the files that may be read, of which some need not exist."""
+    yield from filter(None, (Path(options.config), options.counters))
+    for name in map(Path, names):
+        yield from (name, name / intnet.JSON_FILE, name / intnet.TENSOR_FILE)
 
 
 def _network(source: str, counters: Path | None) -> Network:
@@ -112,8 +140,12 @@ def _warnings(
         if config.simulated(name) != name
     ]
     keys = {setting.partition("=")[0] for setting in settings}
-    idle = dict.fromkeys(line for cost in costs for line in unmoved(cost.config, keys))
-    return [*found, *idle, *incomparable(names, costs)]
+    doubted = dict.fromkeys(line for cost in costs for line in doubts(cost, keys))
+    shown = [
+        cost.network if config.simulated(name) == name else name
+        for name, cost in zip(names, costs, strict=True)
+    ]
+    return [*found, *doubted, *incomparable(shown, costs)]
 
 
 def _text(

@@ -17,7 +17,7 @@ from model.cost.config import Config
 from model.cost.layers import Network
 from model.intnet import Crossbar
 
-__all__ = ["Integers", "integers", "measured"]
+__all__ = ["Integers", "integers", "largest_sum", "measured"]
 
 ZOO = Path(__file__).parent.parent / "zoo"
 _CARD = re.compile(r"converters\), trained on cifar10: \*\*(\d+\.\d+) %\*\*")
@@ -49,8 +49,12 @@ def integers(network: Network, config: Config) -> Integers:
 
 
 def _converter(rows: int, cell_bits: int, levels: int) -> tuple[int, ...]:
-    lossless = levels > rows * ((1 << cell_bits) - 1)
-    return () if lossless else (rows, cell_bits, levels)
+    return () if levels > largest_sum(rows, cell_bits) else (rows, cell_bits, levels)
+
+
+def largest_sum(rows: int, cell_bits: int) -> int:
+    """Return what a column of cells sums up to at most; an ADC without a code for it saturates."""
+    return rows * ((1 << cell_bits) - 1)
 
 
 def measured(zoo: Path = ZOO) -> dict[Integers, float]:

@@ -241,10 +241,13 @@ def _layers(mapping: ChipMapping, config: Config, side: int) -> Layers:
     )
 
 
-def mean_activity(statistics: Statistics | None, activations: str) -> float:
-    """Return the mean share of rows that a bit plane drives, assumed where it is unknown."""
+def mean_activity(statistics: Statistics | None, activations: str | None) -> float:
+    """Return the mean share of rows that a bit plane drives, assumed where it is unknown.
+
+    Where the non-linearity is unknown as well, it is taken to be GELU.
+    """
     if statistics is None or statistics.activity is None:
-        return ASSUMED_ACTIVITY[activations]
+        return ASSUMED_ACTIVITY[activations or "gelu"]
     return float(statistics.activity.mean())
 
 

@@ -24,7 +24,7 @@ def incomparable(names: Sequence[str], costs: Sequence[ChipCost]) -> list[str]:
     Parameters
     ----------
     names : sequence of str
-        As a user has named them.
+        As a reader knows them.
     costs : sequence of ChipCost
         Of each.
     """

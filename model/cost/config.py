@@ -98,8 +98,11 @@ class Config:
         "registers",
         optional=True,
     )
-    activations: Literal["gelu", "relu"] = choice(
-        "non-linearity whose output is assumed where activations are unknown", "gelu", "relu"
+    activations: Literal["gelu", "relu"] | None = choice(
+        "non-linearity whose output is assumed where activations are unknown; without, the "
+        "network's own",
+        *("gelu", "relu"),
+        optional=True,
     )
     mapping: Literal["reference", "array"] = choice(
         "tiles with copies, as in the reference simulator, or the arrays that are needed",

@@ -34,6 +34,7 @@ from hw.params import ParameterError
 from model.cost.config import Config, ConfigError, keys
 from model.cost.networks import named
 from model.cost.schema import Key
+from model.layer_shape import unread
 
 __all__ = ["NAMES", "load"]
 
@@ -98,8 +99,8 @@ class _Reader:
         try:
             text = data.decode()
             self.value = tomllib.loads(text)
-        except (ValueError, RecursionError) as error:  # RecursionError: nested too deeply
-            raise ConfigError(f"{path} must be TOML: {error}", "") from None
+        except (ValueError, RecursionError) as error:
+            raise ConfigError(f"{path} must be TOML: {unread(error)}", "") from None
         self.lines = _places(text)
 
     def fail(self, place: _Place, message: str) -> NoReturn:
@@ -114,7 +115,6 @@ class _Reader:
     def config(self) -> Config:
         """Return what the file says."""
         self._known((), self.value, (*_KEYS, *_TOP))
-        about = self._text(("about",), self.value)
         base = self._base()
         values, sources = self._values((), self.value, skip=_TOP)
         networks: dict[str, Mapping[str, Any]] = self._networks(sources)
@@ -128,6 +128,9 @@ class _Reader:
         for name, key in _KEYS.items():
             if name not in values and not key.optional:
                 self.fail((), f"{name} must be there: {key.about}")
+        if "about" not in self.value:
+            self.fail((), "about must be there: what the design point is")
+        about = self._text(("about",), self.value)
         try:
             config = Config(
                 name=self.path.stem, about=about, sources=sources, networks=networks, **values

@@ -22,6 +22,7 @@ from hw.params import ParameterError, check_integer
 from hw.row_masks import Masks, gates
 from model.cost.statistics import Activity
 from model.intnet import Crossbar, IntNet, digest
+from model.layer_shape import unread
 
 __all__ = ["CountersError", "read"]
 
@@ -63,8 +64,8 @@ def read(path: Path, net: IntNet) -> dict[str, Activity]:
         return _activities(json.loads(data), net)
     except ParameterError as error:
         raise CountersError(f"{path}: {error}") from None
-    except (ValueError, RecursionError) as error:  # RecursionError: nested too deeply
-        raise CountersError(f"{path} must be JSON: {error}") from None
+    except (ValueError, RecursionError) as error:
+        raise CountersError(f"{path} must be JSON: {unread(error)}") from None
 
 
 def _activities(value: object, net: IntNet) -> dict[str, Activity]:

@@ -176,4 +176,5 @@ def draw(found: Sequence[Design], best: Sequence[Design], title: str) -> bytes:
     # No date and no random names: the same designs give the same bytes.
     with mpl.rc_context({"svg.hashsalt": "shiftbar", "svg.fonttype": "none"}):
         figure.savefig(content, format="svg", metadata={"Date": None, "Creator": None})
-    return content.getvalue()
+    # A narrow window shows it smaller, not cut.
+    return content.getvalue().replace(b"<svg ", b'<svg style="max-width: 100%; height: auto" ', 1)

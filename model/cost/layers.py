@@ -7,6 +7,7 @@ A leaf.
 from __future__ import annotations
 
 import dataclasses
+from typing import Literal
 
 from hw.params import ParameterError
 from model.cost.statistics import Statistics
@@ -95,10 +96,13 @@ class Network:
     name : str
     layers : tuple of Layer
         At least one; their names differ.
+    activations : {"gelu", "relu"}, optional
+        Its non-linearity, where it is known.
     """
 
     name: str
     layers: tuple[Layer, ...]
+    activations: Literal["gelu", "relu"] | None = None
 
     def __post_init__(self) -> None:
         if not self.layers:

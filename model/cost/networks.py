@@ -30,7 +30,7 @@ REFERENCE_DENSENET = "densenet40_12_dense"
 """The list of the reference simulator: see `named`."""
 
 _ISOTROPIC = re.compile(
-    r"(psp|sp|convmixer)[_-]?([0-9]{1,6})(?:[_-]([0-9]{1,6}))?(?![0-9])", re.IGNORECASE
+    r"(psp|sp|convmixer)[_-]?0*([0-9]{1,40})(?:[_-]0*([0-9]{1,40}))?(?![0-9])", re.IGNORECASE
 )
 
 _DIRECTIONS = len(Direction.moving())
@@ -52,7 +52,7 @@ def load(source: str, *, counters: Path | None = None) -> Network:
         If it is none of them: one line, with the nearest name. If counters are of another one.
     """
     path = Path(source)
-    if path.is_dir():
+    if source and path.is_dir():
         net = intnet.read(path)
         return from_intnet(net, activity=read(counters, net) if counters is not None else None)
     if counters is not None:
@@ -61,7 +61,7 @@ def load(source: str, *, counters: Path | None = None) -> Network:
         )
     if path.suffix == ".json":
         return from_json(path)
-    if len(path.parts) > 1 or path.exists():
+    if not source or len(path.parts) > 1 or path.exists():
         raise ParameterError(
             f"network must be a name, a folder of an integer network or a file .json with layers, "
             f"not {reprlib.repr(source)}"
@@ -100,6 +100,7 @@ def named(name: str) -> Network:
             Layer(shape=shape, moved=_moved(name, shape), pool=pools.get(shape.name, 1))
             for shape in shapes
         ),
+        activations="gelu" if _ISOTROPIC.match(name) else "relu",
     )
 
 

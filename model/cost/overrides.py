@@ -64,8 +64,8 @@ def _value(key: Key, text: str) -> object:
 
 
 def _number(text: str) -> int | float | str:
-    # Python takes 6_4 and other alphabets' digits too, which are more likely slips.
-    if text.isascii() and "_" not in text:
+    # Python takes blanks, +64, 6_4 and other alphabets' digits too, which are more likely slips.
+    if text.isascii() and text == text.strip() and text[:1] != "+" and "_" not in text:
         for kind in (int, float):
             try:
                 return kind(text)

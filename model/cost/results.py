@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from model.cost import digital
+from model.cost.accuracy import largest_sum
 from model.cost.chip import mean_activity
 from model.cost.components import ANALOG, GROUPS
 from model.cost.config import Config, keys
@@ -80,7 +81,7 @@ def assumptions(cost: ChipCost) -> tuple[str, ...]:
         share = mean_activity(None, config.activations)
         found.append(
             f"activations are unknown: a bit plane is taken to drive {share:.1%} of the rows, as "
-            f"after {'GELU' if config.activations == 'gelu' else 'ReLU'}"
+            f"after {'ReLU' if config.activations == 'relu' else 'GELU'}"
         )
     else:
         # All are of the same images.
@@ -91,6 +92,12 @@ def assumptions(cost: ChipCost) -> tuple[str, ...]:
         )
     if config.row_gating is not None and None in statistics:
         found.append("no row is gated: which ones masks would gate follows from weights")
+    rows = min(max(layer.mapping.rows for layer in cost.layers), config.array_rows)
+    if config.adc_levels <= (most := largest_sum(rows, config.cell_bits)):
+        found.append(
+            f"ADCs of {config.adc_levels} levels saturate: {rows} rows sum up to {most}, so that "
+            f"accuracy is not that of exact sums"
+        )
     return (*found, *cost.mapping.notes)
 
 

@@ -185,6 +185,7 @@ def simulate(network: Network, config: Config, *, constants: Constants | None = 
         As `model.cost.mapping.map_network`.
     """
     constants = load_constants() if constants is None else constants
+    config = _own_activations(config, network)
     mapping = map_network(network, config)
     chip, layers = chip_and_layers(mapping, config, Node(config.node_nm, constants.delay_exponent))
     area = components.areas(chip, constants)
@@ -217,6 +218,14 @@ def simulate(network: Network, config: Config, *, constants: Constants | None = 
             for layer in network.layers
         ),
     )
+
+
+def _own_activations(config: Config, network: Network) -> Config:
+    """Return the configuration with the network's non-linearity, unless it states one."""
+    if config.activations is not None or network.activations is None:
+        return config
+    sources = dict(config.sources) | {"activations": "the network's non-linearity"}
+    return dataclasses.replace(config, activations=network.activations, sources=sources)
 
 
 def _driven_shares(mapping: ChipMapping, config: Config) -> npt.NDArray[np.float64]:

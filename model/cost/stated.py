@@ -10,9 +10,11 @@ from collections.abc import Collection
 
 from model.cost.config import Config
 
-__all__ = ["unmoved"]
+__all__ = ["SHIFT", "join", "unmoved"]
 
-_SHIFT = ("shift_clock_hz", "shift_energy_j", "shift_energy_divisor")
+SHIFT = ("shift_clock_hz", "shift_energy_j", "shift_energy_divisor")
+"""What a shift takes."""
+
 _STATED = {
     "cell_energy_j": ("the energy of a read", ("ron_ohm", "roff_ohm", "read_v", "node_nm")),
     "adc_energy_j": ("the energy of a conversion", ("adc_levels", "array_rows", "node_nm")),
@@ -33,14 +35,15 @@ def unmoved(config: Config, names: Collection[str]) -> list[str]:
     found = []
     for stated, (what, moved) in _STATED.items():
         if getattr(config, stated) is not None and (idle := [key for key in moved if key in names]):
-            found.append(f"{_join(idle)} not move {what}: {stated} states it")
-    if config.shift == "fused" and (idle := [key for key in _SHIFT if key in names]):
-        found.append(f"{_join(idle)} not move any total: a fused shift takes nothing")
+            found.append(f"{join(idle)} not move {what}: {stated} states it")
+    if config.shift == "fused" and (idle := [key for key in SHIFT if key in names]):
+        found.append(f"{join(idle)} not move any total: a fused shift takes nothing")
     if "pulse_s" in names:
         found.append("pulse_s does not move any figure: no term has it")
     return found
 
 
-def _join(names: list[str]) -> str:
+def join(names: list[str]) -> str:
+    """Return keys as the subject of a sentence that goes on with ``not``."""
     *most, last = names
     return f"{', '.join(most)} and {last} do" if most else f"{last} does"

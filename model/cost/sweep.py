@@ -159,7 +159,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (OSError, WorkerError) as error:
         return cli.failed(PROGRAM, f"{error}; --resume goes on")
     print(json.dumps([row(each) for each in best], indent=1) if options.json else markdown(best))
-    print(f"{len(best)} of {len(found)} designs; {options.out}", file=sys.stderr)
+    print(f"{title}; {options.out}", file=sys.stderr)
     return 0
 
 

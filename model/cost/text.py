@@ -23,14 +23,15 @@ _PREFIXES = (
 )  # fmt: skip
 
 
-def si(value: float, unit: str) -> str:
-    """Return a value below 1000 with three digits and the prefix that fits: ``1.23 µJ``."""
+def si(value: float, unit: str, digits: int = 3) -> str:
+    """Return a value below 1000 with so many digits and the prefix that fits: ``1.23 µJ``."""
     if value == 0:
         return f"0 {unit}"
-    scale, prefix = next((each for each in _PREFIXES if value >= 0.9995 * each[0]), _PREFIXES[-1])
-    scaled = value / scale
-    digits = 2 if scaled < 9.995 else 1 if scaled < 99.95 else 0
-    return f"{scaled:.{digits}f} {prefix}{unit}"
+    # What is shown as 1.00 has the larger prefix.
+    one = 1 - 0.5 * 10.0**-digits
+    scale, prefix = next((each for each in _PREFIXES if value >= one * each[0]), _PREFIXES[-1])
+    whole = 1 + (value >= 10 * scale * one) + (value >= 100 * scale * one)
+    return f"{value / scale:.{max(0, digits - whole)}f} {prefix}{unit}"
 
 
 def chip_line(config: Config) -> str:
