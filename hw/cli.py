@@ -242,17 +242,20 @@ def replace(file: Path, content: bytes) -> None:
 def _beside(folder: Path) -> Iterator[Path]:
     """Make a folder in a folder, to write in, and remove those that killed runs have left there.
 
-    A living run holds a lock on its own, and on ``folder`` until it has it.
+    A living run holds a lock on its own. Before it has it, another may take its folder for one that
+    was left, and remove it: then there is a next one.
     """
+    for left in folder.glob(f"{_BESIDE}*"):
+        with contextlib.suppress(OSError), _locked(left, wait=False) as dead:
+            if dead:
+                shutil.rmtree(left)
     with contextlib.ExitStack() as stack:
-        with _locked(folder, wait=True):
-            for left in folder.glob(f"{_BESIDE}*"):
-                with contextlib.suppress(OSError), _locked(left, wait=False) as dead:
-                    if dead:
-                        shutil.rmtree(left)
+        place = None
+        while place is None or not place.exists():
             place = Path(tempfile.mkdtemp(prefix=_BESIDE, dir=folder))
-            stack.callback(shutil.rmtree, place, ignore_errors=True)
-            stack.enter_context(_locked(place, wait=False))
+            with contextlib.suppress(FileNotFoundError):
+                stack.enter_context(_locked(place, wait=True))
+        stack.callback(shutil.rmtree, place, ignore_errors=True)
         yield place
 
 

@@ -65,3 +65,31 @@ def test_a_folder_without_a_name(tmp_path, monkeypatch, capsys, main):
 def test_what_is_not_there_is_neither_made_nor_held(tmp_path):
     with held(tmp_path / "run", new=False), held(tmp_path / "run", new=False):
         assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_writes_into_the_folder_that_it_holds(tmp_path):
+    program = (
+        "from pathlib import Path; from hw import cli; from model import run_folder\n"
+        "out = Path('out')\n"
+        "with run_folder.held(out, new=True): cli.replace(out / 'file', b'whole')\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env=environment, check=True, timeout=30
+    )
+    assert [file.name for file in (tmp_path / "out").iterdir()] == ["file"]
+
+
+def refused(out, kept):
+    with held(out, new=True):
+        for name in kept:
+            (out / name).touch()
+        raise ParameterError("refused")
+
+
+@pytest.mark.parametrize("kept", [[], ["kept"]])
+def test_a_new_folder_goes_again_with_a_run_that_is_refused(kept, tmp_path):
+    out = tmp_path / "out"
+    with pytest.raises(ParameterError):
+        refused(out, kept)
+    assert out.exists() == bool(kept)
