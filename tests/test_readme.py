@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the README and the pages tell people to type is there, and figures in prose are right."""
 
-import collections
 import importlib
 import json
 import os
@@ -109,7 +108,6 @@ def test_ports_are_those_of_the_module(tmp_path):
 
 def test_figures_in_prose():
     """Those outside of the marked tables, made again of what is stored or computed."""
-    faults = collections.Counter(fault["outcome"] for fault in stored("mutation.json"))
     runs = {(row["precision"], row["recipe"]["adc_bits"]): row["mean"]
             for row in stored("accuracy.json")["rows"] if row["model"] == "psp_64_4"}  # fmt: skip
     paper = bitstreams.PAPER
@@ -118,8 +116,6 @@ def test_figures_in_prose():
     page = tile.act_bits * tile.columns_per_adc
     for said in (
         f"the paper's¹ module takes {paper['luts']} LUTs and {paper['ffs']} flip-flops",
-        f"| {faults.total()} single faults seeded in tile and accelerator |",
-        f"| {faults['caught']} caught, {faults['invisible']} invisible |",
         f"any 2…{MAX_SIDE} by 2…{MAX_SIDE}, 1…{MAX_BITS} bits",
         f"eight groups of C // {CHANNEL_DIVIDER} channels",
         f"takes {page} cycles a page",
