@@ -44,14 +44,14 @@ def held(out: Path, *, new: bool, rank: int = 0) -> Iterator[None]:
         Whether to make it, if it is not there. A folder that is not there is not held. One that is
         still empty when the run fails goes again.
     rank : int
-        Of the processes of a run, the first holds the folder for all.
+        Of the processes of a run, the first makes and holds the folder for all.
 
     Raises
     ------
     ParameterError
         If there can be no such folder, or another run is at work in it.
     """
-    if new:
+    if new and not rank:
         try:
             out.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError) as error:

@@ -18,6 +18,7 @@ from hw.gen_accelerator import accelerator_product
 from hw.image import build
 from hw.lfsr_params import page_seed
 from hw.load import beats
+from hw.verilog import emit
 from model import intnet
 
 ROOT = Path(__file__).parent.parent
@@ -101,6 +102,7 @@ def test_a_masked_network_says_what_is_gated():
     assert found["layers"][1]["masks"][2] == [
         {"positions": 12, "count": 4, "seed": page_seed(12, 1, 0, 2), "taps": 0xC}
     ]
+    assert "mask_unit" in emit(product.component, product.module)
 
 
 def test_nothing_of_masks_is_left_in_a_dense_network(written):
