@@ -89,20 +89,6 @@ def _lines(record: Mapping[str, Any]) -> Values:
     return {"run": total["covered"], "lines": total["statements"]}
 
 
-def _hostile(record: Mapping[str, Any]) -> Values:
-    formats = record["formats"].values()
-    return {
-        "cases": record["cases"],
-        "formats": len(formats),
-        "faults": sum(len(of["faults"]) for of in formats),
-    }
-
-
-def _kills(record: Mapping[str, Any]) -> Values:
-    programs = record["programs"].values()
-    return {"kills": sum(of["kills"] for of in programs), "programs": len(programs)}
-
-
 def _images(record: Mapping[str, Any]) -> Values:
     images, classes = record["run"]["images"], record["run"]["classes"]
     chunks = sorted(int(first) for first in record["logits"])
@@ -141,10 +127,6 @@ SOURCES = (
            "lines; {unexplained} without a reason"),
     Source("line_coverage.json", "make coverage", "lines of Python that the fast tests run",
            _lines, "{percent:.1f} % of {lines:,}"),
-    Source("fuzz.json", "scripts.fuzz --update", "damaged files, bytes and command lines",
-           _hostile, "{cases:,} cases, {formats} formats, {faults} faults"),
-    Source("kills.json", "scripts.kills --update", "SIGKILL at random moments in what writes files",
-           _kills, "{kills:,} in {programs} programs; no file lost or half-written"),
 )  # fmt: skip
 
 
