@@ -25,7 +25,7 @@ from model.psp import PSP, SP
 from model.quant_network import QuantNetwork
 from model.quantise import calibrate, quantise
 from model.recipe import Recipe
-from model.rescale import absorb, orient, rescale
+from model.rescale import absorb, centre, orient, rescale
 from model.state import Prepare
 from model.zero_point import fit_zero_points
 
@@ -106,6 +106,7 @@ def begin(file: Path, recipe: Recipe, dataset: Dataset) -> tuple[Recipe, Prepare
     images = normalise(chosen, dataset.mean, dataset.std)
     if isinstance(network, PSP | SP):
         rescale(network)
+        centre(network)
         absorb(network)
         orient(network, images[:: -(-len(images) // ORIENTED)])
     # What has no twin is told before there is a run.

@@ -9,7 +9,9 @@ the squared error in the logarithm (`rescale`).
 What is left goes into the weights before GELU, since GELU(c·x) ≈ c·GELU(x) where x is large or c
 near 1 (`absorb`): for the zoo's psp_64_4 the outputs then diverge by 0.0008 from what they were.
 
-A channel's sign is free, too (`orient`).
+A channel's sign is free, too (`orient`), and so is its mean in the map that only the head reads
+(`centre`): of psp_64_4 without a quarter of its pages one channel is around 14, where the grid ends
+at 16; as integers, before training, it recognises 86.6 % instead of 82.0 % of 2,000 images.
 """
 
 from __future__ import annotations
@@ -26,10 +28,12 @@ from torch import nn
 from model.psp import PSP, SP
 from model.schedule import IMAGE, Step, schedule
 
-__all__ = ["absorb", "orient", "rescale"]
+__all__ = ["absorb", "centre", "orient", "rescale"]
 
 _SIZE = 1.0
 """Of the last map's channels: a half of the others, for its tails are the longest."""
+_SILENT = 2.0**-20
+"""Variance of a channel up to which its gain means nothing: its weights are 0."""
 
 
 def rescale(network: PSP | SP) -> None:
@@ -46,13 +50,33 @@ def rescale(network: PSP | SP) -> None:
     """
     with torch.no_grad():
         for channels in _channels(network):
-            scale = _best_scale(torch.stack([_gain(norm) for norm in channels.writers]))
+            varies = torch.stack([norm.running_var > _SILENT for norm in channels.writers])
+            scale = _best_scale(torch.stack([_gain(norm) for norm in channels.writers]), varies)
             if not channels.readers:
                 norm: Any = network.norm
                 size = norm.running_var.clamp_min(2.0**-40).sqrt()
                 # A channel that is nothing but a constant stays within bounds.
                 scale *= torch.exp2((_SIZE / (scale * size)).log2().round().clamp(-8, 8))
             channels.multiply(scale)
+
+
+def centre(network: PSP | SP) -> None:
+    """Give each channel of the map that the head reads the mean 0, in place.
+
+    The network's function stays: the norm before the head takes the mean away anyway. Channels
+    share one grid, and one that is far from 0 would saturate.
+
+    Parameters
+    ----------
+    network : PSP or SP
+        Trained.
+    """
+    body: Any = network.body
+    layers: Any = network.get_submodule(schedule(body[0].form, len(body))[-1].name)
+    last: Any = network.norm
+    with torch.no_grad():
+        layers[2].bias.sub_(last.running_mean)
+        last.running_mean.zero_()
 
 
 def orient(network: PSP | SP, images: torch.Tensor) -> None:
@@ -194,10 +218,12 @@ def _gain(norm: Any) -> torch.Tensor:
     return gain
 
 
-def _best_scale(gains: torch.Tensor) -> torch.Tensor:
+def _best_scale(gains: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
     """Return the factor [C], from √½ to √2, that brings gains [N, C] nearest to powers of two.
 
-    What the logarithms have beyond integers is an angle; the factor turns its mean to 0.
+    Of those that count, bool [N, C]. What the logarithms have beyond integers is an angle; the
+    factor turns its mean to 0.
     """
     turn = 2 * math.pi * gains.abs().clamp_min(2.0**-40).log2()
-    return torch.exp2(-torch.atan2(turn.sin().sum(0), turn.cos().sum(0)) / (2 * math.pi))
+    sine, cosine = ((part * counts).sum(0) for part in (turn.sin(), turn.cos()))
+    return torch.exp2(-torch.atan2(sine, cosine) / (2 * math.pi))

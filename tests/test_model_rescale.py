@@ -10,7 +10,7 @@ from quant_networks import images, network
 from torch import nn
 
 from model import rescale as module
-from model.rescale import absorb, orient, rescale
+from model.rescale import absorb, centre, orient, rescale
 from model.schedule import FORMS, schedule
 
 
@@ -140,3 +140,31 @@ def test_maps_that_are_added_must_share_a_sign(form):
         before = net(x)
         orient(net, x)
         assert (net(x) - before).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_what_the_head_reads_is_centred_and_the_function_stays(form):
+    net, x = prepared(form)
+    seen = []
+    net.norm.register_forward_pre_hook(lambda _, taken: seen.append(taken[0].mean((0, 2, 3))))
+    with torch.no_grad():
+        before, mean = net(x), net.norm.running_mean.clone()
+        assert mean.abs().max() > 0.01
+        centre(net)
+        torch.testing.assert_close(net(x), before, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(seen[1], seen[0] - mean, rtol=1e-9, atol=1e-9)
+    assert not net.norm.running_mean.any()
+
+
+def test_gains_of_silent_channels_do_not_count():
+    found = []
+    for variance in (1e-9, 3e-9):  # other gains, as meaningless
+        net, x = prepared("residual")
+        conv, _, norm = net.get_submodule(steps_of(net)[2].name)
+        with torch.no_grad():
+            conv.weight[5], norm.running_mean[5], norm.running_var[5] = 0.0, 0.0, variance
+            before = net(x)
+            rescale(net)
+            torch.testing.assert_close(net(x), before, rtol=1e-9, atol=1e-9)
+        found.append(net.norm.running_mean.clone())
+    assert torch.equal(*found)
