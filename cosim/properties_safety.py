@@ -17,6 +17,7 @@ from cosim.properties_cobs import DecoderRules, EncoderRules, PacketParams
 from cosim.properties_driver import RulesParams, SkippingTileRules, TileRules
 from cosim.properties_link import AnswerRules, CrcSteps, NoParams, RequestRules
 from cosim.properties_pass import ArrayRules, DeviceRules, PassRules
+from cosim.properties_registers import BeatRules, RegisterRules
 from cosim.properties_uart import LineParams, UartReceives, UartSends
 from fpga.link_transmit import LONGEST_ANSWER
 from hw.params import ArrayParams, ShiftParams
@@ -194,6 +195,34 @@ SAFETY: tuple[Proof, ...] = (
         _LINK,
         Fault("dut.bus__busy", "0"),
         Cover(_LINK, 2, 8, (_ON,)),
+        depth=2,
+        quick=True,
+    ),
+    _rules(
+        "link-regions",
+        "all bytes that are read or written are inside a region of which that may be",
+        BusRules,
+        _LINK,
+        Fault("dut.outside", "0"),
+        Cover(_LINK, 2, 8, (_ON,)),
+        depth=2,
+    ),
+    _rules(
+        "device-registers",
+        "a word read in order is what was counted at its first byte; the CRC takes each byte once",
+        RegisterRules,
+        _LINK,
+        Fault("dut.taken", "counts[47:0]"),
+        Cover(_LINK, 2, 12, (_ON,)),
+        quick=True,
+    ),
+    _rules(
+        "device-beats",
+        "every n-th byte of a transfer ends a beat of the last n, in its region's stream alone",
+        BeatRules,
+        _LINK,
+        Fault("dut.last", "1"),
+        Cover(_LINK, 2, 12, (_ON,)),
         quick=True,
     ),
     _encoder(LONGEST_ANSWER, Fault("dut.sent", "0"), quick=True),

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from amaranth.hdl import Array, Cat, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
@@ -15,7 +18,7 @@ from hw.load import beats, contents, payloads
 from hw.params import address_bits
 from hw.tile_params import ACC_BITS
 
-__all__ = ["LOGITS", "MAPS", "STREAMS", "AcceleratorDesign"]
+__all__ = ["LOGITS", "MAPS", "STREAMS", "AcceleratorDesign", "assemble_beats"]
 
 MAPS, LOGITS = 2, 3
 """Numbers of the regions that hold maps and logits."""
@@ -128,24 +131,34 @@ class AcceleratorDesign(wiring.Component):
             for word in (accelerator.logit_value, element)
         )
         m.d.sync += bus.rdata.eq(Mux(bus.region == LOGITS, logit, of_map))
-        self._assemble(m, accelerator)
+        assemble_beats(m, bus, self._word_bytes, accelerator)
         return m
 
-    def _assemble(self, m: Module, accelerator: Accelerator) -> None:
-        """Put bytes together to beats, least significant byte first; a piece of one is dropped."""
-        bus, sizes = self.bus, self._word_bytes
-        longest = max(sizes.values())
-        word = Signal(_BYTE * longest)
-        count = Signal(range(longest))
-        last = Signal()
-        with m.If(bus.begin):
-            m.d.sync += count.eq(0)
-        with m.Elif(bus.we):
-            m.d.sync += [word.eq(Cat(word[_BYTE:], bus.wdata)), count.eq(Mux(last, 0, count + 1))]
-        for stream, size in sizes.items():
-            here = bus.region == STREAMS[stream]
-            with m.If(here):
-                m.d.comb += last.eq(count == size - 1)
-            load = getattr(accelerator, stream)
-            m.d.comb += load.payload.eq(word[_BYTE * (longest - size) :])
-            m.d.sync += load.valid.eq(bus.we & here & last)
+
+def assemble_beats(m: Module, bus: Any, sizes: Mapping[str, int], loads: Any) -> None:
+    """Put bytes together to beats, least significant byte first; a piece of one is dropped.
+
+    Parameters
+    ----------
+    m : Module
+    bus : flipped `Bus`
+    sizes : mapping
+        Bytes of a beat, by the names of the streams.
+    loads : object
+        Has the streams as attributes.
+    """
+    longest = max(sizes.values())
+    word = Signal(_BYTE * longest)
+    count = Signal(range(longest))
+    last = Signal()
+    with m.If(bus.begin):
+        m.d.sync += count.eq(0)
+    with m.Elif(bus.we):
+        m.d.sync += [word.eq(Cat(word[_BYTE:], bus.wdata)), count.eq(Mux(last, 0, count + 1))]
+    for stream, size in sizes.items():
+        here = bus.region == STREAMS[stream]
+        with m.If(here):
+            m.d.comb += last.eq(count == size - 1)
+        load = getattr(loads, stream)
+        m.d.comb += load.payload.eq(word[_BYTE * (longest - size) :])
+        m.d.sync += load.valid.eq(bus.we & here & last)
