@@ -106,7 +106,8 @@ def begin(file: Path, recipe: Recipe, dataset: Dataset) -> tuple[Recipe, Prepare
     images = normalise(chosen, dataset.mean, dataset.std)
     if isinstance(network, PSP | SP):
         rescale(network)
-        centre(network)
+        if scheme.array.lossless:  # else few numbers should be negative, as `orient` has it
+            centre(network)
         absorb(network)
         orient(network, images[:: -(-len(images) // ORIENTED)])
     # What has no twin is told before there is a run.
