@@ -30,8 +30,13 @@ def test_nothing_is_read_badly(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     maker, _ = fuzz.TARGETS[name]
     count = 2000 if name in MANY else 300
+    folders = [tmp_path / "a", tmp_path / "b"]
+    for folder in folders:
+        folder.mkdir()
+    again, target = map(maker, folders)
+    assert again.seeds == target.seeds
     with limited():
-        found = run(maker(tmp_path), name, 2, range(count))
+        found = run(target, name, 2, range(count))
     assert found.faults == {}
     assert found.refused > count // 10
     assert found.cases == count
