@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """SIGKILL at random moments in what writes files; then the same again, until it is done.
 
-``python -m scripts.kills`` starts training, exports, generators, a sweep and builds, and kills each
+``python -m scripts.kills`` starts training, exports, generators and a sweep, and kills each
 many times: in turns at one of its writes or soon after it (`scripts.killed`), and by the clock.
 After each kill every file that is there under its own name must be whole; at the end all must be
 those of a run that nobody killed, and nothing else may be left.
