@@ -13,7 +13,7 @@ RUN := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo report test test-all prove lint size docs bench mutate coverage clean distclean
+.PHONY: help setup demo report test test-all prove lint size docs bench mutate coverage fuzz clean distclean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,6 +69,10 @@ coverage: $(STAMP) ## lines of Python that the fast tests run; files below 90 %
 	$(RUN) -m coverage combine --quiet
 	$(RUN) -m coverage json --quiet -o build/coverage/coverage.json
 	$(RUN) -m scripts.line_coverage --least 95
+
+fuzz: $(STAMP) ## damaged files, bytes and command lines for every reader; kills of every writer
+	$(RUN) -m scripts.fuzz
+	$(RUN) -m scripts.kills
 
 bench: $(STAMP) ## forms of the shift, alone and in training; integers; to generate; to simulate
 	$(RUN) -m scripts.bench_shift

@@ -24,14 +24,15 @@ MAX_LINE = 4096
 """Characters; the longest useful line holds 256 binary digits."""
 
 _BASES = {"b": 2, "o": 8, "d": 10, "h": 16}
-_NOTE = r'[.A-Za-z]\w*\s*=\s*"(?:[^"\\]|\\.)*"'
+_NOTE = r'[.A-Za-z]\w*\s*+=\s*+"(?:[^"\\]|\\.)*"'
 _PLAIN = re.compile(r"[A-Za-z_]\w*(?:\.\w+)*", re.ASCII)
+# Spaces are never given back: runs of them would be tried in all ways, for minutes.
 _LINE = re.compile(
-    rf"\s*(?:(?P<name>{_PLAIN.pattern})"
-    r"\s*(?:\[\s*(?P<high>\d{1,9})\s*(?::\s*(?P<low>\d{1,9})\s*)?\])?"
-    r"\s*(?:=\s*(?P<value>[\w']+))?)?"
-    rf"\s*(?:\{{\s*(?:{_NOTE}(?:\s*,\s*{_NOTE})*\s*)?\}})?"
-    r"\s*(?:#.*)?",
+    rf"\s*+(?:(?P<name>{_PLAIN.pattern})"
+    r"\s*+(?:\[\s*+(?P<high>\d{1,9})\s*+(?::\s*+(?P<low>\d{1,9})\s*+)?\])?"
+    r"\s*+(?:=\s*+(?P<value>[\w']+))?)?"
+    rf"\s*+(?:\{{\s*+(?:{_NOTE}(?:\s*+,\s*+{_NOTE})*\s*+)?\}})?"
+    r"\s*+(?:#.*)?",
     re.ASCII,
 )
 _VALUE = re.compile(r"(?:(?P<width>\d{1,9})?'(?P<base>[bodh]))?(?P<digits>[0-9A-Fa-f_]+)", re.ASCII)

@@ -175,8 +175,10 @@ def _bits(feature: str, bus: str, text: str) -> Bits:
 
 def checked_word(name: object) -> str:
     """Return a name that is to become a part of a path."""
-    if not isinstance(name, str) or not re.fullmatch(r"[\w-]+", name):
-        raise DatabaseError(f"a name in the database must be a word, not {name!r:.60}")
+    if not isinstance(name, str) or not re.fullmatch(r"[\w-]{1,100}", name, re.ASCII):
+        raise DatabaseError(
+            f"a name in the database must be a word of at most 100 letters, not {name!r:.60}"
+        )
     return name
 
 

@@ -89,6 +89,18 @@ def _lines(record: Mapping[str, Any]) -> Values:
     return {"run": total["covered"], "lines": total["statements"]}
 
 
+def _hostile(formats: Mapping[str, Any]) -> Values:
+    return {
+        "cases": sum(each["cases"] for each in formats.values()),
+        "formats": len(formats),
+        "faults": sum(len(each["faults"]) for each in formats.values()),
+    }
+
+
+def _kills(programs: Mapping[str, Any]) -> Values:
+    return {"kills": sum(each["kills"] for each in programs.values()), "programs": len(programs)}
+
+
 def _images(record: Mapping[str, Any]) -> Values:
     images, classes = record["run"]["images"], record["run"]["classes"]
     chunks = sorted(int(first) for first in record["logits"])
@@ -127,6 +139,11 @@ SOURCES = (
            "lines; {unexplained} without a reason"),
     Source("line_coverage.json", "make coverage", "lines of Python that the fast tests run",
            _lines, "{percent:.1f} % of {lines:,}"),
+    Source("fuzz.json", "scripts.fuzz --update",
+           "hostile input: damaged files, bytes and command lines",
+           _hostile, "{cases:,} cases of {formats} formats, {faults} faults"),
+    Source("kills.json", "scripts.kills --update", "kill -9 while files are written",
+           _kills, "{kills:,} in {programs} programs; no file lost or half-written"),
 )  # fmt: skip
 
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """FASM: what a text sets, and what is no FASM."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -96,6 +98,16 @@ def test_lines_are_bounded():
     with pytest.raises(FasmError) as error:
         parse(line + "x")
     assert str(error.value) == f"FASM line 1: {RULE}, not {line[:60] + '…'!r}"
+
+
+def test_runs_of_spaces_take_no_time():
+    gap = " " * 300
+    line = gap.join(["", "A.B", "[", "3", ":", "0", "]", "=", "1", "{", "a", "=", '"b"', "}", "?"])
+    start = time.process_time()
+    for end in ("A.B", "A.B[3:0]", "A.B[3:0]=1", line):
+        with pytest.raises(FasmError, match="^FASM line 1: a line must be a feature"):
+            parse(f"{gap}{end}{gap}\0"[:4096])
+    assert time.process_time() - start < 1
 
 
 def test_files_are_bounded_and_utf_8(tmp_path, monkeypatch):

@@ -248,6 +248,10 @@ def test_a_journal_of_something_else_is_refused(tmp_path):
         nan.write_text(text.replace("-1.0", other))
         with pytest.raises(ParameterError, match=rule + ".{1,200}$"):
             sweep([A], BASE, nan)
+    assert '"width":64.0' in text
+    nan.write_text(text.replace('"width":64.0', '"width":1e999'))
+    with pytest.raises(ParameterError, match=rule + "OverflowError"):
+        sweep([A], BASE, nan)
     nan.write_bytes(b"{" + b"\xff" * 9000 + b"\n")
     with pytest.raises(ParameterError, match=rule + ".{200}$"):
         Journal(nan, BASE)

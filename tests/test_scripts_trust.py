@@ -31,6 +31,10 @@ FILES = {
         "not moved, by reason": {"": ["b: x"], "constant": ["a: y", "b: z"]},
     },
     "line_coverage.json": {"packages": {"total": {"statements": 2000, "covered": 1900}}},
+    "fuzz.json": {
+        "a": {"cases": 4000, "faults": {}}, "b": {"cases": 1000, "faults": {"3": "dies"}},
+    },
+    "kills.json": {"a": {"kills": 1000}, "b": {"kills": 5}},
 }  # fmt: skip
 
 SHOWN = [
@@ -41,6 +45,8 @@ SHOWN = [
     "1 of 2 caught, 50.0 %; 1 change nothing; 0 missed",
     "36 of 40 bits, 90.0 %; 7 of 8 lines; 1 without a reason",
     "95.0 % of 2,000",
+    "5,000 cases of 2 formats, 1 faults",
+    "1,005 in 2 programs; no file lost or half-written",
 ]
 
 
@@ -65,13 +71,13 @@ def test_figures_are_those_of_their_files(folder, capsys):
 
 
 def test_a_file_that_is_missing_is_told_and_left_out(folder, capsys):
-    (folder / "line_coverage.json").unlink()
+    (folder / "fuzz.json").unlink()
     assert trust.main(["--update"]) == 1
     assert capsys.readouterr().err == (
-        "python -m scripts.trust: docs/results/line_coverage.json is missing: "
-        "make coverage makes it\n"
+        "python -m scripts.trust: docs/results/fuzz.json is missing: "
+        "scripts.fuzz --update makes it\n"
     )
-    assert [figure.shown for figure in trust.stored()] == SHOWN[:6]
+    assert [figure.shown for figure in trust.stored()] == SHOWN[:7] + SHOWN[8:]
 
 
 @pytest.mark.parametrize(
@@ -80,6 +86,8 @@ def test_a_file_that_is_missing_is_told_and_left_out(folder, capsys):
         ("proofs.json", 3, "cosim.prove --json docs/results/proofs.json: TypeError("),
         ("proofs.json", [], "cosim.prove --json docs/results/proofs.json: ZeroDivisionError("),
         ("line_coverage.json", {}, "make coverage: KeyError('packages')"),
+        ("fuzz.json", {"a": {"cases": 1}}, "scripts.fuzz --update: KeyError('faults')"),
+        ("kills.json", [], "scripts.kills --update: AttributeError("),
         (
             "all_images.json",
             FILES["all_images.json"] | {"logits": {"0": "", "50": ""}},
@@ -123,3 +131,5 @@ def test_what_is_promised_holds():
         assert lines["run"] >= 0.95 * lines["lines"]
     if "coverage.json" in values:
         assert values["coverage.json"]["unexplained"] == 0
+    assert values["fuzz.json"]["faults"] == 0
+    assert values["fuzz.json"]["cases"] >= 10**6

@@ -26,7 +26,7 @@ MAX_BYTES = 256 << 20
 _SHIFTS = ("fused", "in_place", "lanes")
 # What Optuna raises when it replays lines that it did not write.
 _REPLAY = (ValueError, KeyError, TypeError, AttributeError, IndexError, AssertionError,
-           NotImplementedError, RuntimeError)  # fmt: skip
+           NotImplementedError, OverflowError, RuntimeError)  # fmt: skip
 
 
 class Journal:
