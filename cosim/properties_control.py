@@ -18,10 +18,11 @@ from amaranth.lib.wiring import In
 from cosim.properties_link import assert_holds
 from cosim.properties_walk import source_of
 from hw.accelerator_params import AcceleratorParams, LayerEntry, Read
+from hw.channel_feed import ChannelFeed
 from hw.dac import activation_layout
 from hw.fetch import Fetch
 from hw.params import Direction, ShiftParams, address_bits
-from hw.sequencer import ChannelFeed, Sequencer, entry_layout, entry_of
+from hw.sequencer import Sequencer, entry_layout, entry_of
 from hw.tile import command_layout
 from hw.tile_params import TileParams
 from hw.writer import Writer, place_layout

@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 LEAVES = {
-    "hw.params", "hw.tile_params", "hw.lfsr_params", "hw.row_masks", "hw.timing",
+    "hw.params", "hw.tile_params", "hw.lfsr_params", "hw.row_masks", "hw.formula", "hw.timing",
     "hw.skip_timing", "hw.accesses", "hw.cli", "hw.accelerator_params", "hw.pages", "hw.plan",
     "hw.image",
     "model.golden", "model.images", "model.layer_shape", "model.layers",
