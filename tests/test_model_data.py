@@ -208,6 +208,10 @@ def test_refuses_folders(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     refuses(f"{picture} must have 8 bits a colour, not mode I;16", name, tree)
     picture.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n")
     refuses(f"{picture} must be a whole .+ picture: unknown format", name, tree)
+    picture.unlink()
+    picture.symlink_to("nowhere")
+    refuses(f"{picture} must be a whole .+ picture: No such file or directory", name, tree)
+    picture.unlink()
     picture.write_bytes(whole)
     with monkeypatch.context() as small:
         small.setattr(os, "sysconf", lambda key: 64)
