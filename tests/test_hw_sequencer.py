@@ -6,8 +6,8 @@ import random
 import pytest
 from amaranth.sim import Simulator
 
-from cosim.properties_control import small_accelerator
 from cosim.properties_mask import masked_accelerator
+from cosim.small_accelerator import small_accelerator
 from hw.channel_feed import ChannelFeed
 from hw.params import ShiftParams
 from hw.requant import channel_layout
