@@ -17,6 +17,7 @@ LEAVES = {
     "model.intnet", "model.intnet_check", "model.intnet_codec", "model.intnet_layers",
     "model.intnet_maps", "model.intnet_rules", "model.schedule", "model.ranges",
     "model.executor", "model.fast_executor", "model.agreement", "model.random_intnet",
+    "model.random_layers",
     "model.onnx_export", "model.onnx_graph", "model.onnx_layers", "model.onnx_runtime",
     "model.qonnx_graph", "model.qonnx_runtime", "model.compress_report", "model.shrink",
     "model.cell_energy",
