@@ -7,8 +7,8 @@ import pytest
 
 from hw import timing
 from hw.formula import Formula
+from model.cost.results import csv_text
 from scripts import table4
-from scripts.tables import csv_text
 
 
 def test_the_papers_latencies_are_its_formula_s():
