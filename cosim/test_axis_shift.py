@@ -68,8 +68,7 @@ FAULTS = [
 @functools.cache
 def design() -> Design:
     """All shapes and all faults, in one build."""
-    blocks = [block(params) for params in SHAPES]
-    return bundle("axis_shift", blocks + faulty(block(SMALL), FAULTS))
+    return bundle("axis_shift", [*map(block, SHAPES), *faulty(block(SMALL), FAULTS)])
 
 
 def block(params: ShiftParams) -> Block:

@@ -56,8 +56,7 @@ FAULTS = [
 @functools.cache
 def design() -> Design:
     """All shapes and all faults, in one build."""
-    blocks = [block(params) for params in SHAPES]
-    return bundle("axis_tile", blocks + faulty(blocks[0], FAULTS))
+    return bundle("axis_tile", [*map(block, SHAPES), *faulty(block(SHAPES[0]), FAULTS)])
 
 
 @functools.cache

@@ -46,8 +46,7 @@ FAULTS = [
 @functools.cache
 def design() -> Design:
     """All shapes and all faults, in one build."""
-    blocks = [block(params) for params in SHAPES]
-    return bundle("shift_reader", blocks + faulty(block(SMALL), FAULTS))
+    return bundle("shift_reader", [*map(block, SHAPES), *faulty(block(SMALL), FAULTS)])
 
 
 def block(params: ShiftParams) -> Block:
