@@ -16,29 +16,23 @@ from collections.abc import Iterator
 from typing import Any
 
 import cocotb
-import numpy as np
 from cocotbext.axi import AxiStreamFrame
 
 from cosim import axis_port
-from cosim.bench import Port, idle, parameters, reset
+from cosim.bench import idle, reset
+from cosim.tile_bench import TIMEOUT, TileBench
 
-TIMEOUT = 20  # ms: 2,000,000 cycles
 LIMIT = 20_000
 """Cycles that no job takes."""
 
 INPUTS = ("program", "entries", "activations", "commands", "channels")
 
 
-class Scenario:
-    """One tile with its contents loaded, and the jobs for it."""
+class Scenario(TileBench):
+    """A tile behind AXI4-Streams."""
 
     def __init__(self, dut: Any) -> None:
-        given = parameters()
-        self.name = given["block"]
-        self.jobs = given["jobs"]
-        self.contents = given["contents"]
-        self.random = np.random.Generator(np.random.PCG64(given["seed"]))
-        self.port = Port(dut, self.name)
+        super().__init__(dut)
         self.stalls = 0.0  # probability of a waiting cycle, of each stream
         self.sources = {
             name: axis_port.source(dut, self.port, f"s_axis_{name}", self._pauses())
@@ -84,21 +78,10 @@ class Scenario:
         assert packets == job["outputs"], (
             f"{self.name}, stalls {stalls}: outputs must be {job['outputs']}, not {packets}"
         )
-        after = await self.counters(job)
-        counted = {name: after[name] - before[name] for name in after}
-        assert counted == job["activity"], (
-            f"{self.name}, stalls {stalls}: counters must be {job['activity']}, not {counted}"
-        )
+        await self.check_activity(job, before, stalls)
         return (
             1 + self.watch.cycles["m_axis_outputs"][-1] - self.watch.cycles["s_axis_activations"][0]
         )
-
-    async def counters(self, job: dict[str, Any]) -> dict[str, int]:
-        """Read the counters."""
-        await self.port.settle()
-        values = {name: self.port.read(name) for name in job["activity"]}
-        await self.port.rise()
-        return values
 
 
 @cocotb.test(timeout_time=TIMEOUT, timeout_unit="ms")

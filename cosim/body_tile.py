@@ -17,23 +17,17 @@ from typing import Any
 import cocotb
 import numpy as np
 
-from cosim.bench import Port, first_difference, idle, parameters, reset
+from cosim.bench import first_difference, idle, parameters, reset
 from cosim.stream_port import StreamPort
+from cosim.tile_bench import TIMEOUT, TileBench
 
-TIMEOUT = 20  # ms: 2,000,000 cycles
 
-
-class Scenario:
-    """One tile with its contents loaded, and the jobs for it."""
+class Scenario(TileBench):
+    """A bare tile."""
 
     def __init__(self, dut: Any) -> None:
-        given = parameters()
-        self.name = given["block"]
-        self.jobs = given["jobs"]
-        self.contents = given["contents"]
-        self.random = np.random.Generator(np.random.PCG64(given["seed"]))
-        self.port = Port(dut, self.name)
-        self.streams = StreamPort(self.port, "outputs", self.random, given["widths"])
+        super().__init__(dut)
+        self.streams = StreamPort(self.port, "outputs", self.random, parameters()["widths"])
 
     async def begin(self) -> None:
         """Reset, and write the contents."""
@@ -53,18 +47,7 @@ class Scenario:
         got, expected = np.array(beats, object), np.array(job["outputs"], object)
         difference = first_difference(got, expected)
         assert difference is None, f"{self.name}, stalls {stalls}: outputs: {difference}"
-        after = await self.counters(job)
-        counted = {name: after[name] - before[name] for name in after}
-        assert counted == job["activity"], (
-            f"{self.name}, stalls {stalls}: counters must be {job['activity']}, not {counted}"
-        )
-
-    async def counters(self, job: dict[str, Any]) -> dict[str, int]:
-        """Read the counters."""
-        await self.port.settle()
-        values = {name: self.port.read(name) for name in job["activity"]}
-        await self.port.rise()
-        return values
+        await self.check_activity(job, before, stalls)
 
 
 @cocotb.test(timeout_time=TIMEOUT, timeout_unit="ms")

@@ -19,7 +19,7 @@ from cosim.runner import BuildError
 from cosim.serial import Line, levels
 from fpga.bus import Design
 from fpga.designs import design_of
-from fpga.networks import NETWORK, network
+from fpga.networks import NETWORK, add_net, network
 from fpga.shift_design import ShiftDesign
 from hw import cli
 from hw.params import MAX_SIDE, ParameterError, ShiftParams
@@ -86,12 +86,7 @@ def parser() -> cli.Parser:
         default="shift",
         help="what is behind the link",
     )
-    command.add_argument(
-        "--net",
-        metavar="NAME",
-        default=argparse.SUPPRESS,
-        help=f"the accelerator's network: of the zoo, or a folder (default: {NETWORK})",
-    )
+    add_net(command)
     side = cli.integer("side", 2, MAX_SIDE)
     of = "of the shift's map"
     for name, kind, unit, help in (

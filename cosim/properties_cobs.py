@@ -10,7 +10,7 @@ from amaranth.hdl import Array, Assert, Assume, Cover, Module, Mux, ResetSignal,
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
-from cosim.properties_link import NoParams, assert_holds
+from cosim.properties_link import NoParams, assert_holds, packet_ports
 from fpga.cobs import CobsDecoder, CobsEncoder
 from hw.params import address_bits
 
@@ -122,15 +122,7 @@ class EncoderRules(wiring.Component):
             "probe_state": 3, "probe_code": 8, "probe_place": place, "probe_code_place": place,
             "probe_address": place,
         }  # fmt: skip
-        super().__init__(
-            {
-                "byte": In(8),
-                "last": In(1),
-                "valid": In(1),
-                "ready": In(1),
-                **{name: In(wide.get(name, 1)) for name in self.PROBES},
-            }
-        )
+        super().__init__(packet_ports(self.PROBES, wide))
 
     def elaborate(self, platform: object) -> Module:
         """Build the encoder, counts of bytes and full blocks, the invariants and the claims."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import zlib
+from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
 from amaranth.hdl import Assert, Assume, Cat, Const, Cover, Module, Mux, Signal, Value
@@ -19,7 +20,15 @@ from fpga.crc import SerialCrc
 from fpga.link_receive import CRC_BYTES, LONGEST_REQUEST, RequestReceiver
 from fpga.link_transmit import LONGEST_ANSWER, AnswerSender
 
-__all__ = ["BYTE_CYCLES", "AnswerRules", "CrcSteps", "NoParams", "RequestRules", "assert_holds"]
+__all__ = [
+    "BYTE_CYCLES",
+    "AnswerRules",
+    "CrcSteps",
+    "NoParams",
+    "RequestRules",
+    "assert_holds",
+    "packet_ports",
+]
 
 BYTE_CYCLES = 12
 """From byte to byte of the line, at least."""
@@ -45,6 +54,15 @@ def assert_holds(m: Module, valid: Value, ready: Value, payload: Value) -> Signa
     with m.If(waited):
         m.d.comb += Assert(valid & (payload == before))
     return waited
+
+
+def packet_ports(probes: Iterable[str], wide: Mapping[str, int]) -> dict[str, wiring.Member]:
+    """Return the ports of a harness that offers a packet's bytes and takes the frame's.
+
+    And those of its probes, of a bit unless they are ``wide``.
+    """
+    ends = {"byte": In(8), "last": In(1), "valid": In(1), "ready": In(1)}
+    return ends | {name: In(wide.get(name, 1)) for name in probes}
 
 
 def _residue() -> int:
@@ -210,15 +228,7 @@ class AnswerRules(wiring.Component):
 
     def __init__(self, params: NoParams) -> None:
         wide = {"probe_state": 2, "probe_number": 2, "probe_encoder": 3}
-        super().__init__(
-            {
-                "byte": In(8),
-                "last": In(1),
-                "valid": In(1),
-                "ready": In(1),
-                **{name: In(wide.get(name, 1)) for name in self.PROBES},
-            }
-        )
+        super().__init__(packet_ports(self.PROBES, wide))
 
     def elaborate(self, platform: object) -> Module:
         """Build the sender, a count of its packet, and the claims."""

@@ -12,7 +12,7 @@ from amaranth.hdl import Array, Assert, Assume, Cover, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
-from cosim.properties_control import small_accelerator
+from cosim.small_accelerator import small_accelerator
 from hw.accelerator_params import AcceleratorParams, LayerEntry
 from hw.lfsr import Lfsr
 from hw.lfsr_params import TAPS, LfsrMask, page_seed, states

@@ -13,8 +13,8 @@ from amaranth.hdl import Array, Assert, Assume, Cat, Cover, Module, Signal, Valu
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
-from cosim.properties_control import small_accelerator
 from cosim.properties_walk import Operation, assert_walk
+from cosim.small_accelerator import small_accelerator
 from fpga.shift_design import MAP, ShiftDesign
 from hw.params import ArrayParams, Direction, ShiftParams, address_bits
 from hw.shift import ShiftArray

@@ -56,7 +56,7 @@ class _Looked(Requant):
 
     def peek(self, table: Value, entry: Value) -> Value:
         """Return the entry that is stored now."""
-        word = Signal(signed(self.params.act_bits))
+        word = Signal(signed(self._params.act_bits))
         self._peeks.append((Cat(entry, table), word))
         return word
 

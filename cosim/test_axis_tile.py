@@ -11,6 +11,7 @@ import pytest
 
 from cosim.design import Block, Design, bundle, emit_block
 from cosim.runner import SimulationError, run
+from cosim.suites import SeededFault, faulty
 from cosim.tile_scenario import Scenario
 from cosim.tile_vectors import draw
 from hw.tile_axis import AxisTile
@@ -27,23 +28,22 @@ SHAPES = [
     TileParams(rows=5, columns=12, cell_bits=4, act_bits=3, columns_per_adc=3, pages=3, tables=2),
 ]  # fmt: skip
 
-# Name, old text, new text, the test that notices, a word of its message.
 FAULTS = [
-    (
+    SeededFault(
         "packet_never_ends",
         "assign m_axis_outputs_tlast = ",
         "assign m_axis_outputs_tlast = 1'h0 & ",
         JOBS,
         "packets must come out",
     ),
-    (
+    SeededFault(
         "vector_ends_unheard",
         "= s_axis_activations_tlast;",
         "= 1'h0;",
         JOBS,
         "packets must come out",
     ),
-    (
+    SeededFault(
         "outputs_lost_while_waiting",
         ".outputs__ready(m_axis_outputs_tready)",
         ".outputs__ready(1'h1)",
@@ -56,8 +56,7 @@ FAULTS = [
 @functools.cache
 def design() -> Design:
     """All shapes and all faults, in one build."""
-    blocks = [block(params) for params in SHAPES]
-    return bundle("axis_tile", blocks + [blocks[0].with_fault(*fault[:3]) for fault in FAULTS])
+    return bundle("axis_tile", [*map(block, SHAPES), *faulty(block(SHAPES[0]), FAULTS)])
 
 
 @functools.cache
@@ -67,7 +66,7 @@ def block(params: TileParams) -> Block:
 
 
 def job(scenario: Scenario, cycles: int) -> dict[str, Any]:
-    """Return a job of the body: the beats of `cosim.test_tile`, as packets."""
+    """Return a job of the body: the beats of `cosim.tile_jobs.job`, as packets."""
     last = 1 << (scenario.params.act_bits * scenario.params.crossbars)
     vectors: list[list[int]] = [[]]
     for beat in scenario.activation_beats():
@@ -87,8 +86,15 @@ def job(scenario: Scenario, cycles: int) -> dict[str, Any]:
     }
 
 
-def check(simulator: str, params: TileParams, folder: Path, **options: str) -> list[str]:
-    """Run the tests on one shape, or on the block named in the options."""
+def check(
+    simulator: str,
+    params: TileParams,
+    folder: Path,
+    *,
+    name: str | None = None,
+    tests: str | None = None,
+) -> list[str]:
+    """Run the tests on one shape, in the block of that name if one is given."""
     mixed = draw(params, seed=params.rows, vectors=6, pages=2)
     steady = draw(params, seed=params.rows, vectors=3, pages=2, steady=True)
     return run(
@@ -97,12 +103,12 @@ def check(simulator: str, params: TileParams, folder: Path, **options: str) -> l
         BODY,
         folder=folder,
         parameters={
-            "block": options.get("block", f"axis_tile_{params.name}"),
+            "block": name or f"axis_tile_{params.name}",
             "seed": 1,
             "contents": {"program": [mixed.program()], "entries": [mixed.entries()]},
             "jobs": [job(mixed, 0), job(steady, tile_cycles(params, vectors=3, pages=2))],
         },
-        tests=options.get("tests"),
+        tests=tests,
     )
 
 
@@ -114,11 +120,8 @@ def test_rtl_equals_the_golden_executor(simulator: str, params: TileParams, tmp_
 
 
 @pytest.mark.parametrize("simulator", ["icarus"], indirect=True)
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault[0])
-def test_seeded_fault_is_noticed(
-    simulator: str, fault: tuple[str, str, str, str, str], tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_seeded_fault_is_noticed(simulator: str, fault: SeededFault, tmp_path: Path) -> None:
     """Negative control: the named test fails on a faulty block."""
-    name, _, _, tests, message = fault
-    with pytest.raises(SimulationError, match=message):
-        check(simulator, SHAPES[0], tmp_path, block=name, tests=tests)
+    with pytest.raises(SimulationError, match=fault.message):
+        check(simulator, SHAPES[0], tmp_path, name=fault.name, tests=fault.test)

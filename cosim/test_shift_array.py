@@ -14,6 +14,7 @@ import pytest
 from cosim import vectors
 from cosim.design import Block, Design, bundle, emit_block
 from cosim.runner import SimulationError, run
+from cosim.suites import SeededFault, each_fault, faulty
 from hw.params import ArrayParams, ShiftParams
 from hw.shift import ShiftArray
 from model.images import embed, zoo_images
@@ -29,13 +30,13 @@ LARGE = [
     for channels in (128, 256)
 ]
 
-# Name, old text, new text: in the shape 3×5×16, 40 channels, which has three channels a lane.
+# In the shape 3×5×16, 40 channels, which has three channels a lane.
 FAULTS = [
-    ("no_zero_at_boundary", "boundary ? 16'h0000 :", "1'h0 ? 16'h0000 :"),
-    ("one_channel_left_out", "channel == 2'h2", "channel == 2'h1"),
-    ("channels_on_top_of_each_other", "? { channel, ", "? { 2'h0, "),
-    ("host_sees_the_wrong_bank", "lane == 3'h5", "lane == 3'h6"),
-    ("reset_ignored", "if (rst) begin", "if (1'h0) begin"),
+    SeededFault("no_zero_at_boundary", "boundary ? 16'h0000 :", "1'h0 ? 16'h0000 :"),
+    SeededFault("one_channel_left_out", "channel == 2'h2", "channel == 2'h1"),
+    SeededFault("channels_on_top_of_each_other", "? { channel, ", "? { 2'h0, "),
+    SeededFault("host_sees_the_wrong_bank", "lane == 3'h5", "lane == 3'h6"),
+    SeededFault("reset_ignored", "if (rst) begin", "if (1'h0) begin"),
 ]
 
 
@@ -43,7 +44,7 @@ FAULTS = [
 def design() -> Design:
     """All small shapes and all faults, in one build."""
     blocks = [block(params) for params in SMALL]
-    return bundle("shift_array", blocks + [blocks[1].with_fault(*fault) for fault in FAULTS])
+    return bundle("shift_array", blocks + faulty(blocks[1], FAULTS))
 
 
 @functools.cache
@@ -116,17 +117,10 @@ def test_rtl_equals_pytorch_on_an_image(
     assert np.array_equal(got, expected), f"{np.count_nonzero(got != expected)} pixels differ"
 
 
-@pytest.mark.parametrize(
-    ("simulator", "fault"),
-    [("icarus", FAULTS[0]), *(("verilator", fault) for fault in FAULTS)],
-    ids=lambda value: value if isinstance(value, str) else value[0],
-    indirect=["simulator"],
-)
-def test_seeded_fault_is_noticed(
-    simulator: str, fault: tuple[str, str, str], tmp_path: Path
-) -> None:
+@each_fault(FAULTS)
+def test_seeded_fault_is_noticed(simulator: str, fault: SeededFault, tmp_path: Path) -> None:
     """Negative control: a test fails on a faulty block."""
     params = SMALL[1]
     feature_map = vectors.random_maps(params.shift, params.channels, seed=1)
     with pytest.raises(SimulationError, match="3x5x16_c40"):
-        check(design(), simulator, params, feature_map, tmp_path, block=fault[0])
+        check(design(), simulator, params, feature_map, tmp_path, block=fault.name)

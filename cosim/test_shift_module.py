@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from cosim import vectors
 from cosim.design import Block, Design, bundle, emit_block
-from cosim.runner import SimulationError, run
+from cosim.runner import SimulationError
+from cosim.suites import SMALL, SeededFault, each_fault, faulty, run_on_maps
 from hw.params import ShiftParams
 from hw.shift import ShiftModule
 
 BODY = "cosim.body_shift_module"
+SEED = 1000
 
 # Square and not, wider and higher, sides with every kind of greatest common divisor, powers of
 # two and not; 1 to 16 bits.
@@ -39,53 +40,52 @@ SHAPES = [
     ]
 ]
 
-# Name, old text, new text, the test that notices, a word of its message.
 FAULTS = [
-    (
+    SeededFault(
         "no_zero_at_boundary",
         "assign mem_wdata = boundary ? 8'h00 : mem_rdata;",
         "assign mem_wdata = mem_rdata;",
         "every_direction_on_any_content",
         "values differ",
     ),
-    (
+    SeededFault(
         "left_and_right_swapped",
         "    .direction(direction),",
         "    .direction(direction ^ {2'b00, ~direction[2] & ~direction[1]}),",
         "every_direction_on_any_content",
         "mem_addr must be",
     ),
-    (
+    SeededFault(
         "done_one_cycle_early",
         "assign last = row_end & column_end;",
         "assign last = row_end & (column == (column_forward ? 2'h2 : 2'h1));",
         "every_direction_on_any_content",
         "must be",
     ),
-    (
+    SeededFault(
         "busy_start_reloads",
         "    .load(ready),",
         "    .load(ready | start),",
         "start_at_every_wrong_moment",
         "mem_addr must be",
     ),
-    (
+    SeededFault(
         "direction_not_held",
         "assign vertical = \\$3  & \\$5 ;",
         "assign vertical = ~direction[2] & \\$5 ;",
         "direction_changes_after_acceptance",
         "mem_addr must be|values differ",
     ),
-    ("reset_ignored", "if (rst) begin", "if (1'b0) begin", "reset_at_every_moment", "must be"),
+    SeededFault(
+        "reset_ignored", "if (rst) begin", "if (1'b0) begin", "reset_at_every_moment", "must be"
+    ),
 ]
 
 
 @functools.cache
 def design() -> Design:
     """All shapes and all faults, in one build."""
-    blocks = [block(params) for params in SHAPES]
-    sound = block(ShiftParams(height=4, width=4, bits=8))
-    return bundle("shift_module", blocks + [sound.with_fault(*fault[:3]) for fault in FAULTS])
+    return bundle("shift_module", [*map(block, SHAPES), *faulty(block(SMALL), FAULTS)])
 
 
 def block(params: ShiftParams) -> Block:
@@ -93,47 +93,21 @@ def block(params: ShiftParams) -> Block:
     return emit_block(ShiftModule(params=params), f"shift_{params.name}")
 
 
-def check(simulator: str, params: ShiftParams, folder: Path, **options: str) -> list[str]:
-    """Run the tests on one shape, or on the block named in the options."""
-    seed = 1000 * params.height + params.width
-    maps = vectors.random_maps(params, 16, seed=seed)
-    return run(
-        design(),
-        simulator,
-        BODY,
-        folder=folder,
-        parameters={
-            "block": options.get("block", f"shift_{params.name}"),
-            "height": params.height,
-            "width": params.width,
-            "bits": params.bits,
-            "seed": seed,
-        },
-        arrays={"maps": maps, "moved": vectors.moved(maps)},
-        tests=options.get("tests"),
-    )
-
-
 @pytest.mark.parametrize("params", SHAPES, ids=lambda params: params.name)
 def test_rtl_equals_pytorch_cycle_by_cycle(
     simulator: str, params: ShiftParams, tmp_path: Path
 ) -> None:
     """All tests of the body pass on every shape."""
-    passed = check(simulator, params, tmp_path)
+    passed = run_on_maps(
+        design(), simulator, BODY, params, f"shift_{params.name}", tmp_path, seed=SEED
+    )
     assert len(passed) == 6, f"all six tests must run, not {passed}"
 
 
-@pytest.mark.parametrize(
-    ("simulator", "fault"),
-    [("icarus", FAULTS[0]), *(("verilator", fault) for fault in FAULTS)],
-    ids=lambda value: value if isinstance(value, str) else value[0],
-    indirect=["simulator"],
-)
-def test_seeded_fault_is_noticed(
-    simulator: str, fault: tuple[str, str, str, str, str], tmp_path: Path
-) -> None:
+@each_fault(FAULTS)
+def test_seeded_fault_is_noticed(simulator: str, fault: SeededFault, tmp_path: Path) -> None:
     """Negative control: the named test fails on a faulty block."""
-    name, _, _, test, message = fault
-    params = ShiftParams(height=4, width=4, bits=8)
-    with pytest.raises(SimulationError, match=message):
-        check(simulator, params, tmp_path, block=name, tests=test)
+    with pytest.raises(SimulationError, match=fault.message):
+        run_on_maps(
+            design(), simulator, BODY, SMALL, fault.name, tmp_path, seed=SEED, tests=fault.test
+        )

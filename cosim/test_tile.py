@@ -3,23 +3,19 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 
 from cosim.design import Block, Design, bundle, emit_block
-from cosim.runner import SimulationError, run
-from cosim.tile_scenario import Scenario
+from cosim.runner import SimulationError
+from cosim.suites import SeededFault, each_fault, faulty
+from cosim.tile_jobs import CYCLES, JOBS, RESET, job, simulate
 from cosim.tile_vectors import draw
 from hw.tile import Tile
 from hw.tile_params import TileParams
 from hw.timing import queue_depth, skipping_cycles, tile_cycles
-
-BODY = "cosim.body_tile"
 
 # Weight, cell, activation and ADC bits; rows, columns, columns an ADC; crossbars, passes; bits out.
 WIDTHS = [
@@ -79,33 +75,37 @@ FAULTY = TileParams(
 
 SKIPPING = [WIDTHS[1], WIDTHS[4], FAULTY]
 
-JOBS, CYCLES, RESET = "jobs_with_random_stalls", "cycles_without_stalls", "reset_at_random_moments"
-
-# Name, old text, new text, the test that notices, a word of its message.
+# In the shape FAULTY.
 FAULTS = [
-    ("top_plane_added", "= sample[3] ? ", "= 1'h0 ? ", JOBS, "outputs"),
-    ("zero_point_forgotten", " - $signed(\\before );", " - 12'sh0;", JOBS, "outputs"),
-    ("adc_one_bit_narrower", "> 3'h7;", "> 3'h3;", JOBS, "outputs"),
-    ("halves_down", "{ acc_1, 8'h00 }", "{ acc_1, 8'h00 } - 40'h1", JOBS, "outputs"),
-    ("sums_never_cleared", "= sample[1] ? 12'h000 :", "= 1'h0 ? 12'h000 :", JOBS, "outputs"),
-    (
+    SeededFault("top_plane_added", "= sample[3] ? ", "= 1'h0 ? ", JOBS, "outputs"),
+    SeededFault("zero_point_forgotten", " - $signed(\\before );", " - 12'sh0;", JOBS, "outputs"),
+    SeededFault("adc_one_bit_narrower", "> 3'h7;", "> 3'h3;", JOBS, "outputs"),
+    SeededFault("halves_down", "{ acc_1, 8'h00 }", "{ acc_1, 8'h00 } - 40'h1", JOBS, "outputs"),
+    SeededFault(
+        "sums_never_cleared", "= sample[1] ? 12'h000 :", "= 1'h0 ? 12'h000 :", JOBS, "outputs"
+    ),
+    SeededFault(
         "last_row_stays_high",
         "= 6'h00;\n    end\n    if (rst)",
         "= 6'h20;\n    end\n    if (rst)",
         JOBS,
         "outputs",
     ),
-    ("queue_overflows", "assign room = | free;", "assign room = 1'h1;", JOBS, "came out|outputs"),
-    ("zero_point_too_late", "settled = ! left;", "settled = 1'h1;", JOBS, "outputs"),
-    ("conversions_miscounted", "converted * 4'h8;", "converted * 4'h4;", JOBS, "counters must be"),
-    (
+    SeededFault(
+        "queue_overflows", "assign room = | free;", "assign room = 1'h1;", JOBS, "came out|outputs"
+    ),
+    SeededFault("zero_point_too_late", "settled = ! left;", "settled = 1'h1;", JOBS, "outputs"),
+    SeededFault(
+        "conversions_miscounted", "converted * 4'h8;", "converted * 4'h4;", JOBS, "counters must be"
+    ),
+    SeededFault(
         "slow_to_settle",
         "settled = ! left;",
         "settled = left == 3'h5;",
         CYCLES,
         "must take",
     ),
-    (
+    SeededFault(
         "reset_ignored",
         "if (rst) begin",
         "if (1'h0) begin",
@@ -119,7 +119,7 @@ FAULTS = [
 def design() -> Design:
     """All widths, all ADCs and all faults, in one build."""
     blocks = [block(params) for params in [*WIDTHS, *ADCS, FAULTY]]
-    return bundle("tile", blocks + [faulty(fault) for fault in FAULTS])
+    return bundle("tile", blocks + faulty(block(FAULTY), FAULTS))
 
 
 def lone_design(block: Block) -> Design:
@@ -127,29 +127,10 @@ def lone_design(block: Block) -> Design:
     return bundle(block.name, [block])
 
 
-def faulty(fault: tuple[str, ...]) -> Block:
-    """Return a block with a seeded fault."""
-    return block(FAULTY).with_fault(*fault[:3])
-
-
 @functools.cache
 def block(params: TileParams) -> Block:
     """Return one shape's block."""
     return emit_block(Tile(params=params), f"tile_{params.name}")
-
-
-def job(scenario: Scenario, cycles: int | None = None) -> dict[str, Any]:
-    """Return a job of `cosim.body_tile`."""
-    return {
-        "feeds": {
-            "activations": scenario.activation_beats(),
-            "commands": scenario.command_beats(),
-            "channels": scenario.channel_beats(),
-        },
-        "outputs": scenario.output_beats(),
-        "activity": scenario.activity(),
-        "cycles": cycles,
-    }
 
 
 def check(
@@ -159,9 +140,10 @@ def check(
     folder: Path,
     *,
     vectors: int = 6,
-    **options: str,
+    name: str | None = None,
+    tests: str | None = None,
 ) -> list[str]:
-    """Run the tests on one shape, or on the block named in the options.
+    """Run the tests on one shape, in the block of that name if one is given.
 
     The jobs are a mixed one, and such whose cycles are known: one vector, vectors back to back,
     several commands a vector.
@@ -172,40 +154,8 @@ def check(
         steady = draw(params, seed=params.rows, vectors=count, pages=pages, steady=True)
         jobs.append(job(steady, tile_cycles(params, vectors=count, pages=pages)))
     contents = {"program": mixed.program(), "entries": mixed.entries()}
-    name = options.get("block", f"tile_{params.name}")
-    return simulate(design, simulator, block(params), name, contents, jobs, folder, **options)
-
-
-def simulate(
-    design: Design,
-    simulator: str,
-    like: Block,
-    name: str,
-    contents: dict[str, list[int]],
-    jobs: list[dict[str, Any]],
-    folder: Path,
-    **options: str,
-) -> list[str]:
-    """Run the body on the block of that name, whose ports are those of ``like``."""
-    widths = {
-        port.removesuffix("__payload"): width
-        for kind, port, width in like.ports
-        if kind == "input" and port.endswith("__payload")
-    }
-    return run(
-        design,
-        simulator,
-        BODY,
-        folder=folder,
-        parameters={
-            "block": name,
-            "seed": 1,
-            "widths": widths,
-            "contents": contents,
-            "jobs": jobs,
-        },
-        tests=options.get("tests"),
-    )
+    like = block(params)
+    return simulate(design, simulator, like, name or like.name, contents, jobs, folder, tests=tests)
 
 
 @pytest.mark.parametrize("params", [*WIDTHS, *ADCS, FAULTY], ids=lambda params: params.name)
@@ -271,77 +221,16 @@ def test_a_page_skipped_without_room_is_noticed(simulator: str, tmp_path: Path) 
         check_skipping(simulator, FAULTY, tmp_path, "skips_without_room", CYCLES)
 
 
-# A macro as a foundry might deliver it: its cells are wired, its ADCs take three cycles.
-MACRO = """
-module crossbar_macro(
-  input clk, input [1:0] page, input [5:0] wordlines, input [0:0] column_select, input sample,
-  output [11:0] codes
-);
-  integer row, adc, total;
-  reg [11:0] held, settled, converted;
-  assign codes = converted;
-  always @(posedge clk) begin
-    for (adc = 0; adc < 4; adc = adc + 1) begin
-      total = 0;
-      for (row = 0; row < 6; row = row + 1)
-        if (wordlines[row]) total = total + (5*page + 3*(4*column_select + adc) + row*row) % 4;
-      held[3*adc +: 3] <= total > 7 ? 7 : total;
-    end
-    settled <= held;
-    converted <= settled;
-  end
-endmodule
-"""
-
-
-def simulate_analog(simulator: str, macro: str, folder: Path) -> None:
-    """Run a tile with black boxes on a scenario with the macro's weights."""
-    params = TileParams(
-        rows=6,
-        columns=8,
-        columns_per_adc=2,
-        weight_bits=4,
-        act_bits=4,
-        adc_bits=3,
-        pages=3,
-        tables=2,
-    )
-    page, row, column = np.ogrid[:3, :6, :8]
-    cells = (5 * page + 3 * column + row * row) % 4
-    weights = (cells[:, :, 0::2] + 4 * cells[:, :, 1::2])[None]
-    scenario = dataclasses.replace(draw(params, seed=1, vectors=6, pages=2), weights=weights)
-    tile = emit_block(Tile(params=params, analog=True), "tile_analog")
-    design = bundle("tile_analog", [dataclasses.replace(tile, text=tile.text + macro)])
-    contents = {"entries": scenario.entries()}
-    simulate(design, simulator, tile, tile.name, contents, [job(scenario)], folder, tests=JOBS)
-
-
-@pytest.mark.parametrize("simulator", ["icarus"], indirect=True)
-def test_an_analog_macro_takes_the_stand_ins_place(simulator: str, tmp_path: Path) -> None:
-    """The tile with black boxes computes with whatever is behind their ports."""
-    simulate_analog(simulator, MACRO, tmp_path / "right")
-    hasty = MACRO.replace("codes = converted", "codes = settled")
-    with pytest.raises(SimulationError, match="outputs"):
-        simulate_analog(simulator, hasty, tmp_path / "hasty")
-
-
 def test_adcs_that_saturate_change_the_outputs() -> None:
     """Each bit of an ADC counts in these scenarios: its absence would be noticed."""
     outputs = [tuple(draw(p, seed=64, vectors=8, pages=3).output_beats()) for p in ADCS]
     assert len(set(outputs)) == len(ADCS)
 
 
-@pytest.mark.parametrize(
-    ("simulator", "fault"),
-    [("icarus", FAULTS[0]), *(("verilator", fault) for fault in FAULTS)],
-    ids=lambda value: value if isinstance(value, str) else value[0],
-    indirect=["simulator"],
-)
-def test_seeded_fault_is_noticed(
-    simulator: str, fault: tuple[str, str, str, str, str], tmp_path: Path
-) -> None:
+@each_fault(FAULTS)
+def test_seeded_fault_is_noticed(simulator: str, fault: SeededFault, tmp_path: Path) -> None:
     """Negative control: the named test fails on a faulty block."""
-    name, _, _, test, message = fault
-    chosen = lone_design(faulty(fault)) if simulator == "icarus" else design()
-    with pytest.raises(SimulationError, match=message):
-        check(chosen, simulator, FAULTY, tmp_path, block=name, tests=test)
+    (bad,) = faulty(block(FAULTY), [fault])
+    chosen = lone_design(bad) if simulator == "icarus" else design()
+    with pytest.raises(SimulationError, match=fault.message):
+        check(chosen, simulator, FAULTY, tmp_path, name=fault.name, tests=fault.test)

@@ -23,7 +23,7 @@ from typing import Any
 from fpga import report
 from fpga.boards import BOARDS, Board
 from fpga.designs import DESIGNS, check_memory, divisor
-from fpga.networks import NETWORK, network
+from fpga.networks import NETWORK, add_net, network
 from fpga.stages import BuildError, Stage, build, is_built, seconds, stale
 from fpga.steps import stages_of
 from fpga.toolchain import Toolchain, ToolchainError, find, install
@@ -123,12 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--board", choices=sorted(BOARDS), default="arty_a7_35t", help="where it is to run"
     )
     command.add_argument("--design", choices=DESIGNS, default="shift", help="what is to run")
-    command.add_argument(
-        "--net",
-        metavar="NAME",
-        default=argparse.SUPPRESS,
-        help=f"the accelerator's network: of the zoo, or a folder (default: {NETWORK})",
-    )
+    add_net(command)
     command.add_argument(
         "--seed", type=cli.integer("seed", 1, (1 << 31) - 1), default=1, metavar="N",
         help="of placement and routing",

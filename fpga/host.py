@@ -140,17 +140,10 @@ def _shift(target: Target, options: argparse.Namespace) -> int:
 
 def _read_map(file: Path) -> npt.NDArray[np.uint8]:
     """Read rows of numbers; what follows a # is a comment."""
+    text = cli.content(file, MAX_MAP_BYTES)
     try:
-        with file.open("rb") as content:
-            text = content.read(MAX_MAP_BYTES + 1)
-        if len(text) > MAX_MAP_BYTES:
-            raise ParameterError(f"{file} must have at most {MAX_MAP_BYTES} bytes")
         lines = [line.partition("#")[0].split() for line in text.decode("ascii").splitlines()]
         rows = [[int(number) for number in line] for line in lines if line]
-    except OSError as error:
-        raise ParameterError(f"{file} must be a readable file: {error.strerror}") from None
-    except ParameterError:
-        raise
     except ValueError as error:
         raise ParameterError(f"{file} must hold rows of numbers: {error}") from None
     if not rows or {len(row) for row in rows} != {len(rows[0])}:

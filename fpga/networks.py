@@ -3,17 +3,29 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
+from hw import cli
 from hw.params import ParameterError
 from model import intnet
 
-__all__ = ["NETWORK", "network", "with_digest"]
+__all__ = ["NETWORK", "add_net", "network", "with_digest"]
 
 NETWORK = "psp_64_4"
 """The accelerator's, unless told otherwise."""
 
 _ZOO = Path(__file__).parent.parent / "model/zoo"
+
+
+def add_net(command: cli.Parser) -> None:
+    """Add the option that names the accelerator's network, there if it is given."""
+    command.add_argument(
+        "--net",
+        metavar="NAME",
+        default=argparse.SUPPRESS,
+        help=f"the accelerator's network: of the zoo, or a folder (default: {NETWORK})",
+    )
 
 
 def network(name: str) -> Path:

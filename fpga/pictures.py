@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from hw import cli
 from hw.params import ParameterError
 from model import cifar
 from model.cifar import DataError
@@ -62,16 +63,8 @@ def pictures(files: Sequence[Path], net: IntNet) -> npt.NDArray[np.uint8]:
             f"a network must take square RGB images, not {list(net.input_shape)}, for pictures"
         )
     with bombs_refused():
-        images = [fit(decode_rgb(_read(file), file, formats=_FORMATS), width) for file in files]
+        images = [
+            fit(decode_rgb(cli.content(file, MAX_BYTES, DataError), file, formats=_FORMATS), width)
+            for file in files
+        ]
     return np.stack(images)
-
-
-def _read(file: Path) -> bytes:
-    try:
-        with file.open("rb") as content:
-            data = content.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise DataError(f"{file} must be a readable file: {error.strerror}") from None
-    if len(data) > MAX_BYTES:
-        raise DataError(f"{file} must have at most {MAX_BYTES} bytes")
-    return data

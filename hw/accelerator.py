@@ -13,11 +13,12 @@ from amaranth.lib.wiring import In, Out
 
 from hw.accelerator_params import AcceleratorParams
 from hw.buffers import Buffers
+from hw.channel_feed import ChannelFeed
 from hw.fetch import Fetch
 from hw.load import Contents, payloads
 from hw.mask_unit import MaskUnit
 from hw.params import address_bits
-from hw.sequencer import ChannelFeed, Sequencer
+from hw.sequencer import Sequencer
 from hw.shift_pass import ShiftPass
 from hw.tile import COUNTER_BITS, Tile
 from hw.tile_params import ACC_BITS
@@ -110,11 +111,6 @@ class Accelerator(wiring.Component):
                 "digest": Out(DIGEST_BITS),
             }
         )
-
-    @property
-    def params(self) -> AcceleratorParams:
-        """Sizes and schedule."""
-        return self._params
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

@@ -155,11 +155,6 @@ class AddressWalk(wiring.Component):
             }
         )
 
-    @property
-    def params(self) -> ShiftParams:
-        """Shape of the channel."""
-        return self._params
-
     def elaborate(self, platform: object) -> Module:
         m = Module()
         height, width = self._params.height, self._params.width

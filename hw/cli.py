@@ -26,6 +26,7 @@ __all__ = [
     "Parser",
     "bad_input",
     "check_folder",
+    "content",
     "failed",
     "integer",
     "refuse",
@@ -140,6 +141,24 @@ def integer(name: str, low: int, high: int) -> Callable[[str], int]:
             raise argparse.ArgumentTypeError(str(error)) from None
 
     return parse
+
+
+def content(file: Path, limit: int, error: Callable[[str], Exception] = ParameterError) -> bytes:
+    """Return what a file of anybody's holds, of at most ``limit`` bytes; never reads more.
+
+    Raises
+    ------
+    ParameterError
+        Or what ``error`` makes of the message: if it cannot be read, or is larger.
+    """
+    try:
+        with file.open("rb") as stream:
+            data = stream.read(limit + 1)
+    except OSError as reason:
+        raise error(f"{file} must be a readable file: {reason.strerror}") from None
+    if len(data) > limit:
+        raise error(f"{file} must have at most {limit} bytes")
+    return data
 
 
 def check_folder(folder: Path, *, owner: str) -> None:

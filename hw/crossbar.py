@@ -119,11 +119,6 @@ class Crossbar(wiring.Component):
         program = stream.Signature(program_layout(params))
         super().__init__(crossbar_members(params) | {"program": In(program)})
 
-    @property
-    def params(self) -> TileParams:
-        """Sizes of the tile."""
-        return self._params
-
     def elaborate(self, platform: object) -> Module:
         m = Module()
         params = self._params
@@ -169,13 +164,7 @@ class AnalogCrossbar(wiring.Component):
     """
 
     def __init__(self, *, params: TileParams) -> None:
-        self._params = params
         super().__init__(crossbar_members(params))
-
-    @property
-    def params(self) -> TileParams:
-        """Sizes of the tile."""
-        return self._params
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

@@ -75,11 +75,6 @@ class WordlineDriver(wiring.Component):
             members["totals"] = Out(data.ArrayLayout(signed(params.total_bits), params.crossbars))
         super().__init__(members)
 
-    @property
-    def params(self) -> TileParams:
-        """Sizes of the tile."""
-        return self._params
-
     def elaborate(self, platform: object) -> Module:
         m = Module()
         params = self._params

@@ -13,7 +13,6 @@ import argparse
 import dataclasses
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from hw import cli, gen_accelerator, gen_tile, timing
@@ -27,7 +26,7 @@ from hw.params import (
     ParameterError,
     ShiftParams,
 )
-from hw.product import Product, deliver
+from hw.product import Product, add_output, deliver
 from hw.shift import ShiftArray, ShiftedReader, ShiftModule
 from hw.stream import AxisShift
 
@@ -159,14 +158,7 @@ def parser() -> cli.Parser:
         type=cli.integer("channels", CHANNEL_DIVIDER, MAX_CHANNELS),
         help="with --array: channels of the feature map (default: 128)",
     )
-    command.add_argument(
-        "--out",
-        type=Path,
-        metavar="DIR",
-        default=argparse.SUPPRESS,
-        help="output folder (default: build/ and the block's name and shape)",
-    )
-    command.add_argument("--json", action="store_true", help="print the JSON instead of a summary")
+    add_output(command, "build/ and the block's name and shape")
     return command
 
 

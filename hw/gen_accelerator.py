@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import hashlib
 from collections.abc import Sequence
@@ -17,7 +16,7 @@ from hw.gen_tile import OPTIONS, streams_of
 from hw.image import build
 from hw.load import beats, contents, payloads
 from hw.params import ParameterError
-from hw.product import Product, deliver
+from hw.product import Product, add_output, deliver
 from hw.tile_params import LIMITS, TileParams
 from model import intnet
 from model.intnet import IntNet
@@ -136,14 +135,7 @@ def parser() -> cli.Parser:
             default=getattr(TileParams, name),
             help=meaning,
         )
-    command.add_argument(
-        "--out",
-        type=Path,
-        metavar="DIR",
-        default=argparse.SUPPRESS,
-        help="output folder (default: build/accelerator_ and the network's name and shift)",
-    )
-    command.add_argument("--json", action="store_true", help="print the JSON instead of a summary")
+    add_output(command, "build/accelerator_ and the network's name and shift")
     return command
 
 

@@ -3,10 +3,8 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 from amaranth.hdl import Shape
@@ -16,7 +14,7 @@ from hw import cli, timing
 from hw.crossbar import MACRO, crossbar_members
 from hw.mask import mask_layout
 from hw.params import ParameterError
-from hw.product import Product, deliver, ports_of
+from hw.product import Product, add_output, deliver, ports_of
 from hw.tile import Tile
 from hw.tile_axis import AxisTile
 from hw.tile_params import LIMITS, TileParams
@@ -183,14 +181,7 @@ def parser() -> cli.Parser:
         default=None,
         help="put the tile behind AXI4-Streams",
     )
-    command.add_argument(
-        "--out",
-        type=Path,
-        metavar="DIR",
-        default=argparse.SUPPRESS,
-        help="output folder (default: build/tile_ and the shape)",
-    )
-    command.add_argument("--json", action="store_true", help="print the JSON instead of a summary")
+    add_output(command, "build/tile_ and the shape")
     return command
 
 

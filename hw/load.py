@@ -10,10 +10,10 @@ import numpy as np
 from amaranth.lib import data
 
 from hw.accelerator_params import AcceleratorParams
+from hw.channel_feed import slot_layout
 from hw.crossbar import program_layout
 from hw.image import CHANNEL, Image
 from hw.requant import channel_layout, table_layout
-from hw.sequencer import slot_layout
 from hw.writer import affine_layout
 
 __all__ = ["Contents", "beats", "contents", "payloads"]

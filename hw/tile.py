@@ -133,11 +133,6 @@ class Tile(wiring.Component):
             members["program"] = In(stream.Signature(program_layout(params)))
         super().__init__(members)
 
-    @property
-    def params(self) -> TileParams:
-        """Sizes of the tile."""
-        return self._params
-
     def elaborate(self, platform: object) -> Module:
         m = Module()
         params = self._params

@@ -11,7 +11,6 @@ from amaranth.hdl import Module, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.mask import mask_layout
 from hw.params import address_bits
 from hw.tile import COUNTER_BITS, Tile
 from hw.tile_params import TileParams
@@ -28,13 +27,14 @@ def tdata_layouts(tile: Tile) -> dict[str, data.StructLayout]:
     That is the payload of the tile's stream, but for ``last`` of an activation, which is TLAST, and
     ``valid`` of masks, which is TVALID.
     """
+    members = tile.signature.members
     layouts = {
         name: member.signature.members["payload"].shape
-        for name, member in tile.signature.members.items()
+        for name, member in members.items()
         if member.is_signature
     }
-    if tile.params.masks:
-        layouts["masks"] = mask_layout(tile.params)
+    if "masks" in members:
+        layouts["masks"] = members["masks"].shape
     return {
         name: data.StructLayout(
             {key: shape for key, shape in layout.members.items() if key != OWN.get(name)}
@@ -94,11 +94,6 @@ class AxisTile(wiring.Component):
                 members[f"{prefix}_tlast"] = taken(1)
         counters = ("conversions", "active_wordlines", "sampled_pages")
         super().__init__(members | {name: Out(COUNTER_BITS) for name in counters})
-
-    @property
-    def params(self) -> TileParams:
-        """Sizes of the tile."""
-        return self._params
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

@@ -10,10 +10,10 @@ the generated Verilog.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 
 from hw.accelerator_params import AcceleratorParams, LayerEntry
+from hw.formula import Formula, Largest
 from hw.params import ArrayParams, ShiftParams, check_integer
 from hw.skip_timing import last_sum
 from hw.tile_params import TileParams
@@ -35,8 +35,6 @@ __all__ = [
     "SUM_LATENCY",
     "TILE",
     "WRITE_LATENCY",
-    "Formula",
-    "Largest",
     "accelerator_bound",
     "accelerator_cycles",
     "array_cycles",
@@ -53,54 +51,6 @@ __all__ = [
     "skipping_cycles",
     "tile_cycles",
 ]
-
-
-@dataclasses.dataclass(frozen=True)
-class Formula:
-    """Cycles as a sum of terms, each a coefficient times a product of named counts.
-
-    Parameters
-    ----------
-    terms : tuple of (int, tuple of str)
-        ``(3, ("maps", "height", "width"))`` stands for 3·maps·height·width, ``(2, ())`` for 2.
-    """
-
-    terms: tuple[tuple[int, tuple[str, ...]], ...]
-
-    def __str__(self) -> str:
-        return " + ".join(
-            "*".join([str(factor)] * (factor != 1 or not names) + list(names))
-            for factor, names in self.terms
-        )
-
-    def __call__(self, **counts: int) -> int:
-        """Cycles for the given counts."""
-        total = 0
-        for factor, names in self.terms:
-            for name in names:
-                factor *= counts[name]
-            total += factor
-        return total
-
-
-@dataclasses.dataclass(frozen=True)
-class Largest:
-    """Cycles as the largest of several formulas.
-
-    Parameters
-    ----------
-    of : tuple of Formula
-    """
-
-    of: tuple[Formula, ...]
-
-    def __str__(self) -> str:
-        return f"max({', '.join(map(str, self.of))})"
-
-    def __call__(self, **counts: int) -> int:
-        """Cycles for the given counts."""
-        return max(formula(**counts) for formula in self.of)
-
 
 SHIFT = Formula(((1, ("channels", "height", "width")), (2, ())))
 ARRAY = Formula(((1, ("blocks", "group", "height", "width")), (2, ())))

@@ -15,10 +15,11 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from hw.accelerator_params import AcceleratorParams
+from hw.channel_feed import load_slots, slot_layout
 from hw.params import Direction, address_bits
 from hw.pixels import PixelCounter
 from hw.requant import output_layout, round_shift, saturate, scale
-from hw.sequencer import entry_layout, load_slots, slot_layout
+from hw.sequencer import entry_layout
 from hw.shift import ShiftedReader
 from hw.tile_params import ACC_BITS
 from hw.timing import WRITE_LATENCY

@@ -84,8 +84,11 @@ def decode_rgb(
         # Pillow's limit of pixels lets a few bytes become a gigabyte.
         raise DataError(f"{name} must fit into memory as a picture") from None
     except _ERRORS as error:
-        # Pillow quotes its buffer object, whose address differs each time.
-        reason = "unknown format" if isinstance(error, UnidentifiedImageError) else error
+        reason: object = error
+        if isinstance(error, UnidentifiedImageError):
+            reason = "unknown format"  # Pillow quotes its buffer object, or the file once more
+        elif isinstance(error, OSError) and error.strerror:
+            reason = error.strerror  # of the system, which names the file once more
         raise DataError(
             f"{name} must be a whole {' or '.join(formats)} picture: {reason}"
         ) from None

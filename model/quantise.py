@@ -15,7 +15,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn import functional
 
 from hw.params import ParameterError
 from model.baselines import VGG
@@ -29,6 +28,7 @@ from model.quant_stream import Scheme, Stream, StreamAdd
 from model.quant_table import TableGELU
 from model.resnet import ResNet
 from model.schedule import schedule
+from model.step import distance
 
 __all__ = ["QuantIsotropic", "calibrate", "check_integers", "freeze_norms", "quantise"]
 
@@ -252,11 +252,10 @@ def calibrate(twin: QuantNetwork, network: nn.Module, images: torch.Tensor) -> N
         hook.remove()
     images = images[:: -(-len(images) // _SEARCHED)]
     with averages(network, twin.watched(network)) as means:
-        wanted = network(images).log_softmax(1)
+        wanted = network(images)
 
     def divergence() -> float:
-        found = twin(images).log_softmax(1)
-        return float(functional.kl_div(found, wanted, reduction="batchmean", log_target=True))
+        return float(distance(twin(images), wanted))
 
     twin.eval()
     values = {name: torch.cat(parts) for name, parts in seen.items()}

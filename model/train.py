@@ -41,7 +41,7 @@ from model.recipe import Recipe
 from model.state import Prepare, State, follow, start
 from model.step import step
 
-__all__ = ["FINAL", "LAST", "DivergenceError", "main", "train"]
+__all__ = ["FINAL", "LAST", "DivergenceError", "interrupted", "main", "train"]
 
 PROGRAM = "python -m model.train"
 
@@ -264,6 +264,13 @@ def _help(field: dataclasses.Field[Any], own: Mapping[str, Any]) -> str:
     return f"{text} (default: {', '.join([str(field.default), *others])})"
 
 
+def interrupted(program: str, out: Path) -> int:
+    """Tell whether a run that was interrupted has begun, so that it can go on; returns 130."""
+    begun = (out / LAST).exists()
+    print(f"{program}: interrupted{'; go on with --resume' * begun}", file=sys.stderr)
+    return 130
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     options = vars(options_parser().parse_args(arguments))
@@ -286,12 +293,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ParameterError, DataError, checkpoint.CheckpointError) as error:
         cli.bad_input(PROGRAM, error)
     except (DivergenceError, PeerError, OSError, torch.OutOfMemoryError) as error:
-        print(f"{PROGRAM}: error: {error}", file=sys.stderr)
-        return 1
+        return cli.failed(PROGRAM, error)
     except KeyboardInterrupt:
-        begun = (out / LAST).exists()
-        print(f"{PROGRAM}: interrupted{'; go on with --resume' * begun}", file=sys.stderr)
-        return 130
+        return interrupted(PROGRAM, out)
     if world.rank == 0:
         found = {
             "model": recipe.model,

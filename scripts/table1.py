@@ -16,8 +16,9 @@ from hw import cli
 from model.cost.config import Config
 from model.cost.config_file import load
 from model.cost.networks import named
+from model.cost.results import csv_text
 from model.cost.simulate import simulate
-from scripts.tables import csv_text, insert
+from scripts.tables import insert
 
 __all__ = ["LARGE", "PAPER", "REFERENCE", "Figures", "main", "rows", "tables"]
 

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from hw import cli
+from model.cost.results import csv_text
 from model.layers import layer_shapes
 from scripts.accuracy import LOSSLESS, PAPER, PRECISIONS, RESULTS
-from scripts.tables import csv_text, insert
+from scripts.tables import insert
 
 __all__ = ["PARAMETERS", "cell", "main", "measured", "rows", "table"]
 

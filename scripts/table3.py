@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from hw import cli
+from model.cost.results import csv_text
 from model.layers import layer_shapes
 from scripts.table2 import cell, compared, measured
-from scripts.tables import csv_text, insert
+from scripts.tables import insert
 
 __all__ = ["PAPER", "main", "rows", "table"]
 

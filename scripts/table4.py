@@ -18,7 +18,8 @@ from model.cost.config import Config
 from model.cost.config_file import load
 from model.cost.digital import ShiftCost, shift_cost, total
 from model.cost.networks import named
-from scripts.tables import csv_text, insert
+from model.cost.results import csv_text
+from scripts.tables import insert
 
 __all__ = ["PAPER", "main", "rows", "table"]
 

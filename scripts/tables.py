@@ -7,17 +7,15 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from hw import cli
 
-__all__ = ["csv_text", "insert", "proofs_table"]
+__all__ = ["insert", "proofs_table"]
 
 PROGRAM = "python -m scripts.tables"
 ROOT = Path(__file__).parent.parent
@@ -40,16 +38,6 @@ def insert(document: Path, name: str, table: str) -> None:
     if count != 1:
         raise ValueError(f"{document.name} must have the marks of {name} once, not {count} times")
     document.write_text(text, encoding="utf-8")
-
-
-def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return rows of the same keys as CSV with a head line; floats have six digits."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        writer.writerow({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()})
-    return text.getvalue()
 
 
 def proofs_table(proofs: Sequence[dict[str, Any]]) -> str:

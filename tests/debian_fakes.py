@@ -12,6 +12,7 @@ from fpga import toolchain
 from fpga.debian import Package
 from fpga.lockfile import Lock, encode
 
+TOOLS = ("nextpnr-himbaechel-xilinx", "xc7frames2bit", "bitread")
 LIBRARIES = "usr/lib/x86_64-linux-gnu"
 LOADER = f"{LIBRARIES}/ld-linux-x86-64.so.2"
 DATABASE = "usr/share/prjxray/database/artix7"

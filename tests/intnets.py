@@ -5,12 +5,13 @@ import numpy as np
 from hypothesis import strategies as st
 
 from model import executor
-from model.random_intnet import KINDS, Builder, change, images, masked, random_net
+from model.random_intnet import KINDS, change, images, masked, random_net
+from model.random_layers import Builder
 from model.schedule import FORMS
 
 __all__ = [
-    "FORMS", "KINDS", "Builder", "change", "differing", "golden_trace", "images", "masked",
-    "nets", "random_net", "small",
+    "FORMS", "KINDS", "Builder", "change", "differing", "golden_trace", "images",
+    "just_below_a_half", "masked", "nets", "random_net", "small",
 ]  # fmt: skip
 
 SMALL = {"width": 12, "depth": 2, "side": 4, "classes": 3}
@@ -19,6 +20,20 @@ CNN = {"width": 3, "side": 8, "classes": 3}
 
 def small(kind, seed=1, **options):
     return random_net(kind, seed, **(CNN if kind in ("resnet", "vgg") else SMALL) | options)
+
+
+def just_below_a_half(**fields):
+    """Return a network whose stem computes just less than a half everywhere, before rounding."""
+    net = small("residual")
+    stem = net.layers[0]
+    return change(
+        net,
+        "stem",
+        weights=np.full_like(stem.weights, stem.zero_point),
+        bias=np.full(12, (1 << 22) - 1, np.int32),
+        k=np.array([23], np.int8),
+        **fields,
+    )
 
 
 @st.composite

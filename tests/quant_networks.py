@@ -39,7 +39,11 @@ def network(form="residual", *, width=12, depth=2, size=12):
 
 def twin(form="residual", *, size=12, width=12, depth=2, **scheme):
     """Return the calibrated twin of `network`."""
-    net = network(form, size=size, width=width, depth=depth)
+    return calibrated(network(form, size=size, width=width, depth=depth), size, **scheme)
+
+
+def calibrated(net, size, **scheme):
+    """Return the twin of a network, calibrated on random images."""
     quantised = quantise(net, Scheme(**scheme), image_size=size, mean=MEAN, std=STD)
     pixels = torch.from_numpy(images(64, size, seed=1))
     calibrate(quantised, net, normalise(pixels, MEAN, STD, torch.channels_last))

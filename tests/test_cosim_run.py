@@ -7,6 +7,7 @@ import re
 
 import pytest
 from intnets import images, random_net
+from quick_models import compile_quickly
 
 from cosim import fast, run, simulators
 from cosim.activity import activity
@@ -26,10 +27,7 @@ def quick(monkeypatch):
     reason = simulators.missing("verilator")
     if reason is not None:
         pytest.skip(reason)
-    compiled = fast.build
-    monkeypatch.setattr(
-        fast, "build", lambda block, **options: compiled(block, **options | {"optimise": "-O0"})
-    )
+    compile_quickly(monkeypatch)
 
 
 @pytest.fixture

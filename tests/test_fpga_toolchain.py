@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Finding the tools and making the private copy: what it holds, and whatever may go wrong."""
 
+import contextlib
 import dataclasses
 import hashlib
 import os
@@ -10,7 +11,7 @@ import subprocess
 import threading
 
 import pytest
-from debian_fakes import DATABASE, LIBRARIES, LOADER, Bench, deb, file, script
+from debian_fakes import DATABASE, LIBRARIES, LOADER, TOOLS, Bench, deb, file, script
 
 from fpga import debian, lockfile, toolchain
 from fpga.toolchain import ToolchainError
@@ -20,14 +21,12 @@ GONE = (
     "prjxray 1.0-1 is no longer on the mirror: "
     "`python -m fpga.toolchain --relock` takes today's versions"
 )
-TOOLS = ("nextpnr-himbaechel-xilinx", "xc7frames2bit", "bitread")
 
 
 @pytest.fixture
 def bench(monkeypatch, tmp_path):
-    made = Bench(monkeypatch, tmp_path)
-    yield made
-    made.close()
+    with contextlib.closing(Bench(monkeypatch, tmp_path)) as made:
+        yield made
 
 
 def fails(bench, message, **options):

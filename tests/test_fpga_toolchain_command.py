@@ -1,26 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command that finds or fetches the tools; and Debian's own, which must place and route."""
 
+import contextlib
 import json
 import re
 import subprocess
 from pathlib import Path
 
 import pytest
-from debian_fakes import Bench, deb
+from debian_fakes import TOOLS, Bench, deb
 
 from fpga import debian, lockfile, toolchain
 from fpga.toolchain import ToolchainError
 from fpga.yosys import run as yosys
 
-TOOLS = ("nextpnr-himbaechel-xilinx", "xc7frames2bit", "bitread")
-
 
 @pytest.fixture
 def bench(monkeypatch, tmp_path):
-    made = Bench(monkeypatch, tmp_path)
-    yield made
-    made.close()
+    with contextlib.closing(Bench(monkeypatch, tmp_path)) as made:
+        yield made
 
 
 @pytest.fixture

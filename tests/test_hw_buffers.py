@@ -6,7 +6,7 @@ import random
 import pytest
 from amaranth.sim import Simulator
 
-from cosim.properties_control import small_accelerator
+from cosim.small_accelerator import small_accelerator
 from hw.buffers import Buffers
 from hw.params import ShiftParams
 from hw.sequencer import entry_layout, entry_of

@@ -6,11 +6,12 @@ import random
 import pytest
 from amaranth.sim import Simulator
 
-from cosim.properties_control import small_accelerator
 from cosim.properties_mask import masked_accelerator
+from cosim.small_accelerator import small_accelerator
+from hw.channel_feed import ChannelFeed
 from hw.params import ShiftParams
 from hw.requant import channel_layout
-from hw.sequencer import ChannelFeed, Sequencer, entry_layout, entry_of
+from hw.sequencer import Sequencer, entry_layout, entry_of
 
 SHAPE = ShiftParams(height=2, width=3, bits=6)
 PARAMS, PRUNED = small_accelerator(SHAPE), small_accelerator(SHAPE, pruned=True)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from amaranth.sim import Simulator
 
-from cosim.properties_control import small_accelerator
+from cosim.small_accelerator import small_accelerator
 from hw.params import ShiftParams
 from hw.shift_pass import ShiftPass
 from hw.timing import shift_cycles

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from amaranth.sim import Simulator
 
-from cosim.properties_control import small_accelerator
+from cosim.small_accelerator import small_accelerator
 from hw.params import ShiftParams
 from hw.sequencer import entry_layout, entry_of
 from hw.timing import WRITE_LATENCY

@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 LEAVES = {
-    "hw.params", "hw.tile_params", "hw.lfsr_params", "hw.row_masks", "hw.timing",
+    "hw.params", "hw.tile_params", "hw.lfsr_params", "hw.row_masks", "hw.formula", "hw.timing",
     "hw.skip_timing", "hw.accesses", "hw.cli", "hw.accelerator_params", "hw.pages", "hw.plan",
     "hw.image",
     "model.golden", "model.images", "model.layer_shape", "model.layers",
@@ -17,6 +17,7 @@ LEAVES = {
     "model.intnet", "model.intnet_check", "model.intnet_codec", "model.intnet_layers",
     "model.intnet_maps", "model.intnet_rules", "model.schedule", "model.ranges",
     "model.executor", "model.fast_executor", "model.agreement", "model.random_intnet",
+    "model.random_layers",
     "model.onnx_export", "model.onnx_graph", "model.onnx_layers", "model.onnx_runtime",
     "model.qonnx_graph", "model.qonnx_runtime", "model.compress_report", "model.shrink",
     "model.cell_energy",

@@ -8,10 +8,11 @@ from unittest import mock
 
 import pytest
 import torch
+from interrupts import stopped_at
 
 from model import checkpoint, compress, executor, intnet, train
-from model.compress import Compress
 from model.compress_report import absent_pages
+from model.compress_settings import Compress
 from model.data import synthetic
 from model.evaluate import load_network
 from model.export import export
@@ -44,17 +45,6 @@ def whole(trained, tmp_path_factory):
     out = tmp_path_factory.mktemp("whole")
     assert compress.main([str(trained), "--out", str(out), *OPTIONS]) == 0
     return out
-
-
-def stopped_at(epoch):
-    """Interrupt training after some epochs."""
-
-    def run_epoch(state, *arguments, inner=train.run_epoch):
-        if state.epoch == epoch:
-            raise KeyboardInterrupt
-        return inner(state, *arguments)
-
-    return mock.patch.object(train, "run_epoch", run_epoch)
 
 
 def test_the_report_is_what_was_exported(whole, capsys):

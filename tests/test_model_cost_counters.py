@@ -8,6 +8,7 @@ import re
 import numpy as np
 import pytest
 from intnets import change, masked, random_net
+from quick_models import compile_quickly
 
 from cosim import fast, report, run, simulators
 from hw.image import build
@@ -45,10 +46,7 @@ MASKED = masked(PRUNED, OUTPUTS, lambda layer, tile, group, rows: rows // 2)
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    compiled = fast.build
-    monkeypatch.setattr(
-        fast, "build", lambda block, **options: compiled(block, **options | {"optimise": "-O0"})
-    )
+    compile_quickly(monkeypatch)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from unittest import mock
 import numpy as np
 import pytest
 import torch
+from intnets import change
 from quant_networks import images, network, twin
 
 from model import crossbar_sum, export, golden, intnet, onnx_graph, train
@@ -83,14 +84,6 @@ def test_values_reach_the_ends_of_their_ranges():
             assert (trace[name][key].min(), trace[name][key].max()) == (-128, 127)
 
 
-def changed(net, name, **fields):
-    layers = [
-        dataclasses.replace(layer, **fields) if layer.name == name else layer
-        for layer in net.layers
-    ]
-    return dataclasses.replace(net, layers=tuple(layers))
-
-
 @pytest.fixture(scope="module")
 def pair():
     net = twin()
@@ -116,7 +109,7 @@ def test_a_wrong_periphery_is_refused(pair, field):
     moved = dataclasses.replace(periphery, **changes[field])
     key = "pre" if field == "k" else "out"
     with pytest.raises(MismatchError, match=rf"^body\.0\.first: {key} of image 0, "):
-        verify(net, changed(integers, "body.0.first", periphery=moved), images(2))
+        verify(net, change(integers, "body.0.first", periphery=moved), images(2))
 
 
 def test_another_network_is_refused(pair):

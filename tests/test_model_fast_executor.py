@@ -7,7 +7,7 @@ import intnets
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from intnets import change, differing, golden_trace, small
+from intnets import change, differing, golden_trace, just_below_a_half, small
 
 from model import executor, fast_executor
 from model.intnet import Crossbar
@@ -68,17 +68,7 @@ def test_float32_beyond_its_exact_integers_is_noticed(monkeypatch):
 
 
 def test_the_fast_executor_rounds_where_float32_cannot():
-    net = small("residual")
-    stem = net.layers[0]
-    net = change(
-        net,
-        "stem",
-        weights=np.full_like(stem.weights, stem.zero_point),
-        bias=np.full(12, (1 << 22) - 1, np.int32),  # just below a half
-        k=np.array([23], np.int8),
-        table=np.arange(-128, 128, dtype=np.int8),
-        affine=None,
-    )
+    net = just_below_a_half(table=np.arange(-128, 128, dtype=np.int8), affine=None)
     images = intnets.images(net, 2)
     right = golden_trace(net, images)
     assert not right["stem"]["out"].any()

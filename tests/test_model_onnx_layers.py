@@ -11,7 +11,7 @@ import onnx
 import onnxruntime
 import pytest
 from hypothesis import given, settings
-from intnets import change, differing, golden_trace, small
+from intnets import change, differing, golden_trace, just_below_a_half, small
 from onnx import numpy_helper
 from onnx.reference import ReferenceEvaluator
 
@@ -177,15 +177,7 @@ def test_pooled_sums_that_float32_does_not_hold():
 
 
 def test_just_below_a_half():
-    net = small("residual")
-    stem = net.layers[0]
-    net = change(
-        net,
-        "stem",
-        weights=np.full_like(stem.weights, stem.zero_point),
-        bias=np.full(12, (1 << 22) - 1, np.int32),
-        k=np.array([23], np.int8),
-    )
+    net = just_below_a_half()
     images = intnets.images(net, 2)
     assert not golden_trace(net, images)["stem"]["pre"].any()
     assert differences(net, images) == []

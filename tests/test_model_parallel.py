@@ -15,6 +15,7 @@ from unittest import mock
 import pytest
 import torch
 import torchrun
+from interrupts import stopped_at
 from torch import distributed, nn
 from torch.nn import functional
 from torchrun import final_gap, launch
@@ -58,15 +59,6 @@ def step_losses(recipe, out, world):
     with mock.patch.object(step, "functional", types.SimpleNamespace(cross_entropy=recorded)):
         final = train.train(recipe, small(), out, world=world)
     return mean_over(world, torch.stack(seen)).tolist(), final
-
-
-def stop_after_one(inner):
-    def run_epoch(state, *arguments):
-        if state.epoch == 1:
-            raise KeyboardInterrupt
-        return inner(state, *arguments)
-
-    return run_epoch
 
 
 def is_equal_everywhere(model):
@@ -121,7 +113,7 @@ def main(out):
         (out / "resumed").mkdir(exist_ok=True)
         with (
             contextlib.suppress(KeyboardInterrupt),
-            mock.patch.object(train, "run_epoch", stop_after_one(train.run_epoch)),
+            stopped_at(1),
         ):
             train.train(MUON, small(), out / "resumed", world=world)
         train.train(MUON, small(), out / "resumed", world=world, resume=True)
@@ -295,7 +287,7 @@ def single(tmp_path_factory):
     """The command's run as one process, and the same stopped after one epoch."""
     whole, part = tmp_path_factory.mktemp("whole"), tmp_path_factory.mktemp("part")
     assert train.main([*COMMAND, "--out", str(whole)]) == 0
-    with mock.patch.object(train, "run_epoch", stop_after_one(train.run_epoch)):
+    with stopped_at(1):
         assert train.main([*COMMAND, "--out", str(part)]) == 130
     return whole, part
 

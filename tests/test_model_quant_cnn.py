@@ -1,35 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Residual networks and VGGs as integers: PyTorch equals golden, seeded faults are refused."""
-
-import contextlib
-import dataclasses
-import functools
-import json
-import re
-from unittest import mock
+"""Residual networks and VGGs as integers: PyTorch equals golden and the other executors."""
 
 import numpy as np
 import onnxruntime
 import pytest
 import torch
+from quant_cnn_networks import KINDS, corners, network, twin
 from quant_networks import MEAN, STD, images
 from torch import nn
-from torch.nn import functional
 
-from hw.params import ParameterError
-from model import baselines, data, evaluate, executor, export, fast_executor, golden, intnet, train
+from model import executor, export, fast_executor, golden, intnet
 from model.augment import normalise
 from model.baselines import create_baseline
 from model.crossbar_sum import ArrayShape
-from model.layers import VGG_STAGES, layer_shapes
+from model.layers import layer_shapes
 from model.onnx_layers import to_onnx
 from model.quant import Grid
 from model.quant_cnn_layers import QuantConvReLU, Widen, folded
 from model.quant_layers import QuantConv
 from model.quant_stream import Scheme
 from model.quantise import calibrate, quantise
-from model.resnet import ConvNorm, ResNet
-from model.verify import MismatchError, torch_trace, verify
+from model.resnet import ConvNorm
+from model.verify import torch_trace, verify
 
 INT4 = {"act_bits": 4, "weight_bits": 4, "per_channel": True}
 SCHEMES = {
@@ -39,60 +31,6 @@ SCHEMES = {
     "6-bit ADC, 3-bit cells": {"array": ArrayShape(cell_bits=3, adc_bits=6)},
     "int4, 3-bit ADC": INT4 | {"array": ArrayShape(rows=8, adc_bits=3)},
 }
-NARROW = {"vgg8": ((8,) * 2, (12,) * 2, (16,) * 2), "vgg16": ((4, 6), (6,), (8,), (8,), (8,) * 2)}
-
-
-@contextlib.contextmanager
-def narrow():
-    """Let networks be made as always, with fewer channels; synthetic images are few and small."""
-
-    def resnet(widths, *arguments, **options):
-        return ResNet((6, 10, 12), *arguments, **options)
-
-    few = functools.partial(data.synthetic, train=512, test=128, image_size=16)
-    with (
-        mock.patch.dict(VGG_STAGES, NARROW),
-        mock.patch.object(baselines, "ResNet", resnet),
-        mock.patch.object(data, "synthetic", few),
-    ):
-        yield
-
-
-def network(kind, size=8):
-    """Return a narrow network of a kind, with statistics and weights of many sizes."""
-    torch.manual_seed(5)
-    name, _, shortcut = kind.partition(", ")
-    with narrow():
-        net = create_baseline(name, image_size=size, shortcut=shortcut or "projection")
-    with torch.no_grad():
-        for value in net.parameters():
-            value.mul_(torch.exp(0.4 * torch.randn_like(value)))
-        for module in net.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.weight.mul_(torch.exp(0.3 * torch.randn_like(module.weight)))
-                module.weight[::5] *= -1
-                module.bias.add_(torch.randn_like(module.bias), alpha=0.3)
-        for _ in range(10):
-            net(torch.randn(16, 3, size, size))
-    return net.eval()
-
-
-def twin(kind, size=8, **scheme):
-    net = network(kind, size)
-    quantised = quantise(net, Scheme(**scheme), image_size=size, mean=MEAN, std=STD)
-    pixels = torch.from_numpy(images(64, size, seed=1))
-    calibrate(quantised, net, normalise(pixels, MEAN, STD, torch.channels_last))
-    return quantised.eval()
-
-
-def corners(count, size=8):
-    """Return random images after one all black, one all white, and a chessboard of both."""
-    pixels = images(count, size)
-    pixels[0], pixels[1], pixels[2] = 0, 255, 255 * (np.indices((size, size)).sum(0) % 2)
-    return pixels
-
-
-KINDS = ("resnet20, projection", "resnet20, identity", "vgg8")
 
 
 @pytest.mark.parametrize("scheme", SCHEMES.values(), ids=SCHEMES)
@@ -257,155 +195,3 @@ def test_features_that_are_all_zero_keep_p_in_its_range():
     net = twin("vgg8")
     net.head.fit(torch.zeros(4, 1024))
     assert export.export(net, "net").layers[-2].p == -7
-
-
-# Seeded faults.
-
-
-@pytest.fixture(scope="module", params=KINDS)
-def pair(request):
-    net = twin(request.param)
-    return net, export.export(net, "net")
-
-
-def changed(net, name, **fields):
-    layers = [
-        dataclasses.replace(layer, **fields) if layer.name == name else layer
-        for layer in net.layers
-    ]
-    return dataclasses.replace(net, layers=tuple(layers))
-
-
-def layer(net, name):
-    return next(layer for layer in net.layers if layer.name == name)
-
-
-def test_one_wrong_bit_of_a_weight_is_refused(pair):
-    net, integers = pair
-    name = next(layer.name for layer in integers.layers[3:] if hasattr(layer, "weights"))
-    weights = layer(integers, name).weights.copy()
-    weights[4, 2] ^= 1
-    with pytest.raises(
-        MismatchError,
-        match=rf"^{re.escape(name)}: acc of image \d, channel 2, row \d+, column \d+ must be -?\d+ "
-        r"as in the golden executor, not -?\d+ as in PyTorch$",
-    ):
-        verify(net, changed(integers, name, weights=weights), corners(4))
-
-
-@pytest.mark.parametrize("value", [-1, 1, 127])
-def test_a_border_of_other_values_is_refused(pair, value):
-    net, integers = pair
-
-    def pad(q, widths, inner=functional.pad):
-        return inner(q, widths, value=value)
-
-    with (
-        mock.patch("model.quant_layers.functional.pad", pad),
-        pytest.raises(MismatchError, match=r"^\S+: acc of image 0, channel 0, row 0, column 0 "),
-    ):
-        verify(net, integers, corners(4))
-
-
-def test_a_skip_that_is_added_after_the_table_is_refused():
-    net = twin("resnet20, projection")
-    integers = export.export(net, "net")
-    wrong = layer(integers, "stages.0.0.second")
-    periphery = dataclasses.replace(
-        wrong.periphery, add_before_table=None, add=wrong.periphery.add_before_table
-    )
-    moved = changed(integers, wrong.name, periphery=periphery)
-    with pytest.raises(MismatchError, match=r"^stages\.0\.0\.second: pre of image 0, "):
-        verify(net, moved, corners(4))
-
-
-def test_a_sum_saturated_twice_is_refused():
-    net = twin("resnet20, projection")
-    with torch.no_grad():
-        net.stages[0][0].second.conv.weight.mul_(8)
-    integers = export.export(net, "net")
-    verify(net, integers, corners(4))
-    inner = golden.round_shift
-
-    def saturated(v, k):
-        return golden.saturate(inner(v, k), 8)
-
-    with (
-        mock.patch.object(golden, "round_shift", saturated),
-        pytest.raises(MismatchError, match=r"^stages\.0\.0\.second: pre of image "),
-    ):
-        verify(net, integers, corners(4))
-
-
-def test_another_table_is_refused(pair):
-    net, integers = pair
-    wrong = integers.layers[1]
-    if not hasattr(wrong, "periphery"):
-        wrong = integers.layers[0]
-    periphery = dataclasses.replace(wrong.periphery, table=np.roll(wrong.periphery.table, -1))
-    with pytest.raises(MismatchError, match=rf"^{re.escape(wrong.name)}: out of image 0, "):
-        verify(net, changed(integers, wrong.name, periphery=periphery), corners(4))
-
-
-# The commands.
-
-LINE = ["--dataset", "synthetic", "--epochs", "1"]
-
-
-@pytest.fixture(scope="module", params=KINDS)
-def run(request, tmp_path_factory):
-    """A float run, and one for integers that begins from it: the narrow network."""
-    name, _, shortcut = request.param.partition(", ")
-    out = tmp_path_factory.mktemp("runs")
-    line = [name, *LINE, *(["--shortcut", shortcut] if shortcut else [])]
-    with narrow():
-        assert train.main([*line, "--out", str(out / "float")]) == 0
-        begin = ["--quantize", "int4", "--from", str(out / "float" / train.FINAL)]
-        assert train.main([*line, *begin, "--rate", "0.001", "--out", str(out / "int4")]) == 0
-        yield out / "int4" / train.FINAL
-
-
-def test_from_training_to_the_accuracy_of_integers(run, tmp_path, capsys):
-    net = tmp_path / "net"
-    assert export.main([str(run), "--out", str(net), "--images", "2", "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found["digest"] == intnet.digest(intnet.read(net))
-    assert evaluate.main([str(net), "--dataset", "synthetic", "--json"]) == 0
-    integers = json.loads(capsys.readouterr().out)["accuracy"]
-    assert evaluate.main([str(run), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["accuracy"] == integers
-    assert evaluate.main([str(net), "--dataset", "synthetic", "--ranges", "--images", "2"]) == 0
-
-
-ABLE = (
-    "only psp_W_D, sp_W_D, resnet20, resnet32, resnet56, resnet110, vgg8 and vgg16 can be quantised"
-)
-
-
-@pytest.mark.parametrize(
-    ("name", "what"),
-    [
-        ("densenet40_12", "DenseNet"),
-        ("mobilenetv1", "MobileNet"),
-        ("convmixer_8_1", "ConvMixer"),
-        ("shiftresnet110", "a ResNet with shifts"),
-        ("resnet18", "a ResNet with overlapping pooling"),
-    ],
-)
-def test_what_has_no_twin(name, what):
-    net = create_baseline(name)
-    with pytest.raises(ParameterError, match=f"^{ABLE}, not {what}$"):
-        quantise(net, Scheme(), image_size=32, mean=MEAN, std=STD)
-
-
-def test_what_has_no_twin_is_told_in_one_line_before_there_is_a_run(tmp_path, capsys):
-    line = ["convmixer_8_1", *LINE, "--batch-size", "256"]
-    with narrow():
-        assert train.main([*line, "--out", str(tmp_path / "float")]) == 0
-        capsys.readouterr()
-        line += ["--quantize", "int8", "--out", str(tmp_path / "int8")]
-        with pytest.raises(SystemExit) as caught:
-            train.main([*line, "--from", str(tmp_path / "float" / train.FINAL)])
-    assert caught.value.code == 2
-    assert capsys.readouterr().err == f"python -m model.train: error: {ABLE}, not ConvMixer\n"
-    assert not (tmp_path / "int8").exists()

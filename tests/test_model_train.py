@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Training: resumed is equal to uninterrupted, and bad input is one line."""
+"""Training: resumed is equal to uninterrupted, killed at any moment too."""
 
 import dataclasses
 import json
@@ -16,6 +16,7 @@ from unittest import mock
 
 import pytest
 import torch
+from interrupts import stopped_at
 from torch import nn
 
 from hw.params import ParameterError
@@ -62,17 +63,6 @@ def test_it_learns(whole, data):
 def small():
     """Eight steps an epoch."""
     return synthetic(train=512, test=128, image_size=16)
-
-
-def stopped_at(epoch):
-    """Interrupt training after some epochs."""
-
-    def run_epoch(state, *arguments, inner=train.run_epoch):
-        if state.epoch == epoch:
-            raise KeyboardInterrupt
-        return inner(state, *arguments)
-
-    return mock.patch.object(train, "run_epoch", run_epoch)
 
 
 def with_wide_kernels(_):
@@ -240,64 +230,6 @@ def test_killed_at_any_moment_and_resumed(data, tmp_path):
     assert final[0] == final[1]
 
 
-@pytest.mark.parametrize(
-    ("main", "arguments", "message"),
-    [
-        (train.main, ["lenet", "--dataset", "synthetic", "--out", "o"], "not 'lenet'"),
-        (train.main, ["psp_12_1", "--dataset", "mnist", "--out", "o"], "mnist"),
-        (train.main, ["psp_12_1", "--dataset", "imagefolder:a\0b", "--out", "o"],
-         "the data set must be one of"),
-        (train.main, ["psp_12_1", "--out", "o", "--data", "none"], "scripts.fetch_data"),
-        (train.main, ["psp_12_1", "--dataset", "synthetic", "--out", "o", "--resume"],
-         "o must hold a run to resume: it has no last.safetensors"),
-        (train.main, ["psp_12_1", "--out", "o", "--rate", "nan"],
-         "rate must be a number from 0 to 10, not nan"),
-        (train.main, ["psp_12_1", "--out", "o", "--epochs", "many"], "invalid int value: 'many'"),
-        (train.main, ["psp_12_1"], "the following arguments are required: --out"),
-        (evaluate.main, ["none.safetensors"], "must be a readable file"),
-    ],
-)  # fmt: skip
-def test_bad_input_is_one_line(tmp_path, monkeypatch, capsys, main, arguments, message):
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(SystemExit) as ended:
-        main(arguments)
-    assert ended.value.code == 2
-    told = capsys.readouterr()
-    assert told.out == ""
-    assert message in told.err
-    assert told.err.count("\n") == 1
-    assert not list(tmp_path.rglob("*.safetensors"))
-
-
-@pytest.mark.parametrize("name", [train.LAST, train.FINAL, LOG])
-def test_a_run_is_not_overwritten(tmp_path, capsys, name):
-    (tmp_path / name).write_bytes(b"a run")
-    with pytest.raises(SystemExit) as ended:
-        train.main([*LINE[1:], "--out", str(tmp_path)])
-    assert ended.value.code == 2
-    rule = f"{tmp_path} must hold no other run: resume it, or move it"
-    assert capsys.readouterr() == ("", f"python -m model.train: error: {rule}\n")
-    assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [(name, b"a run")]
-
-
-def test_resuming_nothing_makes_nothing(tmp_path, capsys):
-    with pytest.raises(SystemExit) as ended:
-        train.main([*LINE[1:], "--out", str(tmp_path / "run"), "--resume"])
-    assert ended.value.code == 2
-    assert "must hold a run to resume: it has no last.safetensors" in capsys.readouterr().err
-    assert not any(tmp_path.iterdir())
-
-
-def test_a_file_is_no_folder(tmp_path, capsys):
-    file = tmp_path / "file"
-    file.touch()
-    with pytest.raises(SystemExit) as ended:
-        train.main([*LINE[1:], "--out", str(file)])
-    assert ended.value.code == 2
-    rule = f"--out must be a folder: {file}: File exists"
-    assert capsys.readouterr() == ("", f"python -m model.train: error: {rule}\n")
-
-
 def test_a_full_disk_leaves_the_last_checkpoint(whole, data, tmp_path):
     # The checkpoint of epoch 0 fits; with what the optimisers remember, the next does not.
     limit = 14_000
@@ -314,24 +246,6 @@ def test_a_full_disk_leaves_the_last_checkpoint(whole, data, tmp_path):
     assert checkpoint.read(tmp_path / "o" / train.LAST)[1]["epoch"] == 0
     train.train(RECIPE, data, tmp_path / "o", resume=True)
     assert equal(weights(tmp_path / "o"), weights(whole))
-
-
-@pytest.mark.parametrize(
-    ("error", "message"),
-    [
-        (DivergenceError("the loss must be a number"), "the loss must be a number"),
-        (OSError(28, "No space left on device", "o/x"),
-         "[Errno 28] No space left on device: 'o/x'"),
-        (torch.OutOfMemoryError("CUDA out of memory."), "CUDA out of memory."),
-    ],
-)  # fmt: skip
-def test_failures_are_one_line(data, tmp_path, capsys, error, message):
-    with (
-        mock.patch.object(train, "load", return_value=data),
-        mock.patch.object(train, "train", side_effect=error),
-    ):
-        assert train.main([*LINE[1:], "--out", str(tmp_path)]) == 1
-    assert capsys.readouterr() == ("", f"python -m model.train: error: {message}\n")
 
 
 def test_an_interrupt_is_one_line(tmp_path):
@@ -352,15 +266,6 @@ def test_an_interrupt_is_one_line(tmp_path):
     assert all(line.startswith("epoch ") for line in epochs)
     facts = checkpoint.read(tmp_path / train.LAST)[1]
     assert facts["epoch"] == len(facts["log"]) > 0
-
-
-def test_the_result_as_json(data, tmp_path, capsys):
-    arguments = [*LINE[1:], "--epochs", "1", "--out", str(tmp_path), "--json"]
-    with mock.patch.object(train, "load", return_value=data):
-        assert train.main(arguments) == 0
-    found = json.loads(capsys.readouterr().out)
-    log = json.loads((tmp_path / LOG).read_text())
-    assert found == {"model": "psp_12_1", "accuracy": log["accuracy"], "epochs": 1}
 
 
 def test_evaluate_agrees_with_the_log(whole, capsys):

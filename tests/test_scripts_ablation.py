@@ -5,6 +5,7 @@ import json
 
 import pytest
 import torch
+from interrupts import stopped_at
 
 from hw.params import Direction
 from model import checkpoint, train
@@ -125,15 +126,9 @@ def test_what_is_complete_is_not_trained_again(whole, monkeypatch):
     assert (whole / "runs/ablation.json").read_bytes() == before
 
 
-def test_cut_short_it_goes_on_to_the_same_result(tmp_path, monkeypatch, capsys):
-    def stop_in_the_second(state, *arguments, inner=train.run_epoch):
-        if state.epoch == 1:
-            raise KeyboardInterrupt
-        return inner(state, *arguments)
-
+def test_cut_short_it_goes_on_to_the_same_result(tmp_path, capsys):
     only = ["--only", "residual, none shift"]
-    with monkeypatch.context() as patch:
-        patch.setattr(train, "run_epoch", stop_in_the_second)
+    with stopped_at(1):
         assert run(tmp_path / "a", *only, epochs=2) == 130
     error = capsys.readouterr().err.splitlines()[-1]
     assert error == f"{ablation.PROGRAM}: interrupted; the same command goes on"

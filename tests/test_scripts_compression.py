@@ -17,7 +17,7 @@ from model.cell_energy import network_energy
 from model.data import synthetic
 from model.intnet import Crossbar
 from model.recipe import Recipe
-from scripts import compression
+from scripts import compression, compression_tables
 
 
 def record(name, method="none", **changed):
@@ -48,24 +48,24 @@ def files(tmp_path, monkeypatch):
 
 
 def test_tables_say_what_was_measured():
-    plain, sparse = compression.runs_table(RUNS).splitlines()[2:]
+    plain, sparse = compression_tables.runs_table(RUNS).splitlines()[2:]
     assert plain.endswith("| 90.0 | 1.00× | – |")
     assert sparse == (
         "| sparse | twofold | 50 | 8 + 3 | 12.3 | **87.65** | 34 of 38 | 45.0 | 2.00× | 123,456 |"
     )
-    assert compression.runs_table(RUNS[1:]).endswith("| 45.0 | – | 123,456 |")
-    assert compression.energy_table(RUNS).splitlines()[3] == (
+    assert compression_tables.runs_table(RUNS[1:]).endswith("| 45.0 | – | 123,456 |")
+    assert compression_tables.energy_table(RUNS).splitlines()[3] == (
         "| sparse | 10.0 | 20.0 | 30.0 | 40.0 | 90.0 | 45.0 | 30.0 | 1.0 |"
     )
-    lines = compression.papers_table().splitlines()
+    lines = compression_tables.papers_table().splitlines()
     assert lines[2] == "| Huai et al. | VGG-16, CIFAR-10 | 88.25 | 93.28 | 93.71 | – |"
     assert lines[-1] == "| Karimzadeh | ResNet-20, CIFAR-10 | – | – | – | up to 5 |"
 
 
 def test_the_figure_is_the_same_each_time_and_follows_the_runs():
-    drawn = compression.draw(RUNS)
-    assert drawn == compression.draw(RUNS)
-    assert drawn != compression.draw([RUNS[0], record("sparse", "twofold", accuracy=0.86)])
+    drawn = compression_tables.draw(RUNS)
+    assert drawn == compression_tables.draw(RUNS)
+    assert drawn != compression_tables.draw([RUNS[0], record("sparse", "twofold", accuracy=0.86)])
     text = drawn.decode()
     words = ("plain", "50 %, 8 + 3 epochs", "psp_64_4, twofold", "crossbars", "accuracy, %")
     assert all(word in text for word in words)
@@ -78,7 +78,7 @@ def test_runs_of_a_method_are_a_curve_in_the_order_of_their_sparsity():
         for share, used in ((0.75, 10), (0.25, 30))
     ]
     with mock.patch("matplotlib.axes.Axes.plot", autospec=True) as plot:
-        compression.draw([*RUNS, *others])
+        compression_tables.draw([*RUNS, *others])
     curves = [call.args[1] for call in plot.call_args_list if call.kwargs["label"] != "psp_64_4"]
     assert curves == [[45.0, 45.0, 45.0], [30, 34, 10]]
 
@@ -102,13 +102,13 @@ def test_epochs_are_those_of_the_checkpoint_that_a_run_went_on_from(tmp_path):
 def test_update_writes_tables_and_figure(files, capsys):
     compression.RESULTS.write_text(json.dumps({"runs": RUNS}), encoding="utf-8")
     assert compression.main(["--update"]) == 0
-    assert capsys.readouterr().out == compression.runs_table(RUNS) + "\n"
+    assert capsys.readouterr().out == compression_tables.runs_table(RUNS) + "\n"
     text = compression.DOCUMENT.read_text(encoding="utf-8")
-    for table in (compression.runs_table(RUNS), compression.energy_table(RUNS),
-                  compression.papers_table()):  # fmt: skip
+    for table in (compression_tables.runs_table(RUNS), compression_tables.energy_table(RUNS),
+                  compression_tables.papers_table()):  # fmt: skip
         assert f"-->\n{table}\n<!--" in text
     assert text.startswith("before\n")
-    assert compression.FIGURE.read_bytes() == compression.draw(RUNS)
+    assert compression.FIGURE.read_bytes() == compression_tables.draw(RUNS)
 
 
 def test_a_run_is_measured_and_takes_the_place_of_the_last_one(files, monkeypatch, capsys):

@@ -7,7 +7,7 @@ import pytest
 
 from cosim import fast
 from cosim.design import emit_block
-from cosim.properties_control import small_accelerator
+from cosim.small_accelerator import small_accelerator
 from hw.params import ShiftParams
 from hw.sequencer import entry_layout
 from hw.shift import ShiftModule

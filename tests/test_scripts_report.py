@@ -13,8 +13,9 @@ import pytest
 from intnets import random_net
 from pages import Page
 from PIL import Image
+from quick_models import compile_quickly
 
-from cosim import fast, simulators
+from cosim import simulators
 from hw import timing
 from hw.image import build
 from model import agreement, executor, fast_executor, intnet
@@ -34,11 +35,8 @@ def quick():
     """Without the compiler's effort."""
     if reason := simulators.missing("verilator"):
         pytest.skip(reason)
-    compiled = fast.build
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            fast, "build", lambda block, **options: compiled(block, **options | {"optimise": "-O0"})
-        )
+        compile_quickly(patch)
         yield
 
 

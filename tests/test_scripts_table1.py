@@ -6,8 +6,8 @@ import time
 import pytest
 
 from model.cost import mapping
+from model.cost.results import csv_text
 from scripts import table1
-from scripts.tables import csv_text
 
 
 def of(setting):

@@ -5,8 +5,8 @@ import json
 
 import pytest
 
+from model.cost.results import csv_text
 from scripts import table2
-from scripts.tables import csv_text
 
 
 def row(found, dataset, model):

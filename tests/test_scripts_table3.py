@@ -3,8 +3,8 @@
 
 import pytest
 
+from model.cost.results import csv_text
 from scripts import table3
-from scripts.tables import csv_text
 
 HEAD = {"resnet18", "psp_512_12", "psp_512_16"}
 """Printed without the weights of 1000 classes."""

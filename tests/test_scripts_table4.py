@@ -6,8 +6,9 @@ import dataclasses
 import pytest
 
 from hw import timing
+from hw.formula import Formula
+from model.cost.results import csv_text
 from scripts import table4
-from scripts.tables import csv_text
 
 
 def test_the_papers_latencies_are_its_formula_s():
@@ -20,7 +21,7 @@ def test_the_papers_latencies_are_its_formula_s():
 
 
 def test_another_formula_misses_them(monkeypatch):
-    overhead = timing.Formula((*timing.PAPER.terms, (2, ())))
+    overhead = Formula((*timing.PAPER.terms, (2, ())))
     monkeypatch.setattr(timing, "PAPER", overhead)
     found = table4.rows()
     assert [round(row["latency_formula_ms"], 5) == row["latency_paper_ms"] for row in found] == [

@@ -22,7 +22,7 @@ from model.cost.layers import Network
 from model.cost.networks import load
 from model.cost.overrides import override
 from model.cost.report import page
-from model.cost.results import csv_text, record
+from model.cost.results import layers_csv, record
 from model.cost.simulate import ChipCost, simulate
 from model.cost.text import comparison, summary, totals
 
@@ -80,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ParameterError as error:
         cli.bad_input(PROGRAM, error)
     warnings = _warnings(config, names, costs, options.set or ())
-    _write(options.csv, csv_text(costs))
+    _write(options.csv, layers_csv(costs))
     if options.html:
         _write(options.html, page(costs, warnings))
     if options.json:

@@ -30,6 +30,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
+from hw import cli
 from hw.params import ParameterError
 from model.cost.config import Config, ConfigError, keys
 from model.cost.networks import named
@@ -89,13 +90,7 @@ class _Reader:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        try:
-            with path.open("rb") as file:
-                data = file.read(MAX_BYTES + 1)
-        except OSError as error:
-            raise ConfigError(f"{path} must be a readable file: {error.strerror}", "") from None
-        if len(data) > MAX_BYTES:
-            raise ConfigError(f"{path} must have at most {MAX_BYTES} bytes", "")
+        data = cli.content(path, MAX_BYTES, lambda message: ConfigError(message, ""))
         try:
             text = data.decode()
             self.value = tomllib.loads(text)

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from hw import cli
 from hw.pages import counted
 from hw.params import ParameterError, check_integer
 from hw.row_masks import Masks, gates
@@ -53,13 +54,7 @@ def read(path: Path, net: IntNet) -> dict[str, Activity]:
     CountersError
         If the file cannot be read, breaks a rule or is of another network: one line that names it.
     """
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise CountersError(f"{path} must be a readable file: {error.strerror}") from None
-    if len(data) > MAX_BYTES:
-        raise CountersError(f"{path} must have at most {MAX_BYTES} bytes")
+    data = cli.content(path, MAX_BYTES, CountersError)
     try:
         return _activities(json.loads(data), net)
     except ParameterError as error:

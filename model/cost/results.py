@@ -22,7 +22,7 @@ from model.cost.simulate import ChipCost, LayerCost
 from model.cost.statistics import Statistics
 
 __all__ = ["NOT_MODELLED", "SHIFT_MODES", "area_groups", "assumptions", "csv_text", "energy_groups",
-           "latency_groups", "layer_row", "record", "shift_modes"]  # fmt: skip
+           "latency_groups", "layer_row", "layers_csv", "record", "shift_modes"]  # fmt: skip
 
 NOT_MODELLED = (
     "off-chip memory, batch norm, residual adds, activation functions and pooling",
@@ -215,16 +215,22 @@ def _known(statistics: Statistics | None) -> str:
     return "counted" if statistics.activity.counted else "measured"
 
 
-def csv_text(costs: Iterable[ChipCost]) -> str:
-    """Return a line a layer of all networks, with a head line; floats have six digits."""
-    rows: Sequence[dict[str, Any]] = [
-        {"network": cost.network} | layer_row(cost, layer)
-        for cost in costs
-        for layer in cost.layers
-    ]
+def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return rows of the same keys as CSV with a head line; floats have six digits."""
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
     for row in rows:
         writer.writerow({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()})
     return text.getvalue()
+
+
+def layers_csv(costs: Iterable[ChipCost]) -> str:
+    """Return a line a layer of all networks, as CSV."""
+    return csv_text(
+        [
+            {"network": cost.network} | layer_row(cost, layer)
+            for cost in costs
+            for layer in cost.layers
+        ]
+    )

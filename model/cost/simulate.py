@@ -110,11 +110,6 @@ class ChipCost:
         return sum(layer.energy for layer in self.layers)
 
     @property
-    def crossbar_latency(self) -> float:
-        """Seconds without the shift: what the reference simulator's latency is."""
-        return sum(self.latency_s.values())
-
-    @property
     def leakage(self) -> float:
         """Joules, of ``energy``."""
         return sum(layer.leakage_j for layer in self.layers)
