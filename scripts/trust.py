@@ -114,7 +114,8 @@ SOURCES = (
            "cosim.all_images --intnet model/zoo/psp_64_4_int8 --out docs/results/all_images.json",
            "psp_64_4's RTL = golden executor: logits of the whole CIFAR-10 test set",
            _images, "{equal:,} of {logits:,} equal, {images:,} images"),
-    Source("mutation.json", "scripts.mutate --update", "single faults seeded in the RTL",
+    Source("mutation.json", "scripts.mutate --update",
+           "single faults seeded in the RTL of shift module, tile and accelerator",
            _faults, "{caught} of {faults} caught, {percent:.1f} %; {none} proven invisible; "
            "{missed} missed"),
     Source("mutation_python.json", "scripts.mutate_python --update",
