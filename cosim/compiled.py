@@ -21,7 +21,7 @@ from typing import Any
 
 from cosim import simulators
 from cosim.design import Block
-from cosim.runner import WAIVERS, BuildError
+from cosim.runner import COVERAGE, WAIVERS, BuildError
 
 __all__ = ["build"]
 
@@ -30,8 +30,6 @@ COMMON = Path(__file__).with_suffix(".cpp")
 CLOCK = "@(posedge clk)"
 """What Verilator calls the event of the rising clock."""
 OPTIONS = ["--x-assign", "fast", "--x-initial", "fast", "--noassert", "--no-timing", "-O3"]
-
-COVERAGE = ["--coverage-line", "--coverage-toggle"]
 
 
 def build(

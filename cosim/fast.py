@@ -52,7 +52,7 @@ class Model:
     library : Path
         As `build` returns it.
     image : Image
-        Loaded through the accelerator's own streams.
+        Loaded as by `load`.
     load : bool
         Otherwise its memories must hold the image from the start.
     """
@@ -64,9 +64,8 @@ class Model:
         self._library.dut_open.restype = ctypes.c_void_p
         self._library.dut_run.restype = ctypes.c_uint64
         self._dut = ctypes.c_void_p(self._library.dut_open())
-        layouts = payloads(image.params)
-        for stream, values in beats(image).items() if load else ():
-            self._load(stream, layouts[stream].size, values)
+        if load:
+            self.load(image)
 
     def close(self) -> None:
         """End the simulation."""
@@ -80,11 +79,14 @@ class Model:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _load(self, stream: str, width: int, values: list[int]) -> None:
-        words = -(-width // 64) * 2  # a port has 32-bit words, or 64 bits
-        data = b"".join(value.to_bytes(4 * words, "little") for value in values)
-        load = getattr(self._library, f"load_{stream}")
-        load(self._dut, data, ctypes.c_size_t(len(values)), ctypes.c_size_t(words))
+    def load(self, image: Image) -> None:
+        """Write the contents of an image, of the same sizes, through the load streams."""
+        layouts = payloads(image.params)
+        for stream, values in beats(image).items():
+            words = -(-layouts[stream].size // 64) * 2  # a port has 32-bit words, or 64 bits
+            data = b"".join(value.to_bytes(4 * words, "little") for value in values)
+            load = getattr(self._library, f"load_{stream}")
+            load(self._dut, data, ctypes.c_size_t(len(values)), ctypes.c_size_t(words))
 
     @functools.cached_property
     def _addresses(self) -> npt.NDArray[np.uint32]:

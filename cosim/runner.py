@@ -29,7 +29,9 @@ from cocotb_tools.runner import get_runner
 from cosim import simulators
 from cosim.design import Design
 
-__all__ = ["BuildError", "SimulationError", "build", "build_folder", "read_results", "run"]
+__all__ = [
+    "COVERAGE", "BuildError", "SimulationError", "build", "build_folder", "read_results", "run",
+]  # fmt: skip
 
 WAIVERS = Path(__file__).parent.parent.joinpath("hw/waivers.vlt").read_text(encoding="utf-8")
 """What of Verilator's warnings, all of them errors, is raised without anything being wrong."""
@@ -44,6 +46,9 @@ TIMESCALE = ("1ns", "1ps")
 # there an `always @*` whose inputs never change never runs.
 ARGUMENTS = {"icarus": [], "verilator": ["--no-public-flat-rw"]}
 
+COVERAGE = ["--coverage-line", "--coverage-toggle"]
+"""Verilator's options for counting lines that ran and bits that changed."""
+
 
 class BuildError(AssertionError):
     """A design does not build; the message holds the end of the log."""
@@ -53,7 +58,9 @@ class SimulationError(AssertionError):
     """A test failed in the simulator, none ran, or the simulator crashed."""
 
 
-def build_folder(design: Design, simulator: str, *, waves: bool = False) -> Path:
+def build_folder(
+    design: Design, simulator: str, *, waves: bool = False, coverage: bool = False
+) -> Path:
     """Folder of a build: its name holds a hash of all that the build depends on.
 
     Raises
@@ -70,7 +77,7 @@ def build_folder(design: Design, simulator: str, *, waves: bool = False) -> Path
             importlib.metadata.version("cocotb"),
             str(cocotb_tools.config.libs_dir),
             WAIVERS + PORTS,
-            ARGUMENTS[simulator],
+            ARGUMENTS[simulator] + COVERAGE * coverage,
             TIMESCALE,
             waves,
         ]
@@ -79,7 +86,7 @@ def build_folder(design: Design, simulator: str, *, waves: bool = False) -> Path
     return simulators.BUILD / f"{design.name}-{simulator}-{digest}"
 
 
-def build(design: Design, simulator: str, *, waves: bool = False) -> Path:
+def build(design: Design, simulator: str, *, waves: bool = False, coverage: bool = False) -> Path:
     """Build a design, unless that has been done; returns the folder.
 
     Parameters
@@ -88,6 +95,8 @@ def build(design: Design, simulator: str, *, waves: bool = False) -> Path:
     simulator : {"verilator", "icarus"}
     waves : bool
         Build so that runs can write waveforms; Verilator only.
+    coverage : bool
+        Build so that runs count what they have met; Verilator only.
 
     Raises
     ------
@@ -99,9 +108,10 @@ def build(design: Design, simulator: str, *, waves: bool = False) -> Path:
     reason = simulators.missing(simulator)
     if reason is not None:
         raise simulators.SimulatorError(reason)
-    if waves and simulator != "verilator":
-        raise simulators.SimulatorError(f"waves need verilator, not {simulator}")
-    folder = build_folder(design, simulator, waves=waves)
+    for name, wanted in (("waves", waves), ("coverage", coverage)):
+        if wanted and simulator != "verilator":
+            raise simulators.SimulatorError(f"{name} must be asked of verilator, not {simulator}")
+    folder = build_folder(design, simulator, waves=waves, coverage=coverage)
     complete = folder / "complete"
     folder.parent.mkdir(parents=True, exist_ok=True)
     with open(f"{folder}.lock", "w") as lock:
@@ -124,7 +134,7 @@ def build(design: Design, simulator: str, *, waves: bool = False) -> Path:
                     sources=sources,
                     hdl_toplevel=design.top,
                     build_dir=folder,
-                    build_args=ARGUMENTS[simulator],
+                    build_args=ARGUMENTS[simulator] + COVERAGE * coverage,
                     timescale=TIMESCALE,
                     waves=waves,
                     log_file=log,
@@ -146,6 +156,7 @@ def run(
     arrays: Mapping[str, npt.NDArray[Any]] | None = None,
     tests: str | Sequence[str] | None = None,
     waves: bool = False,
+    coverage: bool = False,
 ) -> list[str]:
     """Run cocotb tests on a design, building it if need be.
 
@@ -165,6 +176,8 @@ def run(
         Names of the tests to run (default: all).
     waves : bool
         Write ``dump.vcd`` with every signal; Verilator only.
+    coverage : bool
+        Write ``coverage.dat``: how often each line ran and each bit changed; Verilator only.
 
     Returns
     -------
@@ -178,7 +191,7 @@ def run(
     BuildError, simulators.SimulatorError
         As `build`.
     """
-    built = build(design, simulator, waves=waves)
+    built = build(design, simulator, waves=waves, coverage=coverage)
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "parameters.json").write_text(json.dumps(parameters), encoding="utf-8")

@@ -144,12 +144,15 @@ def stored() -> list[Verdict]:
 
 
 def update(verdicts: Sequence[Verdict]) -> None:
-    """Store the verdicts, with what is stored of other designs; write the tables of all of them."""
+    """Store the verdicts, with what is stored of other designs; write the tables of all of them.
+
+    By design: the order in which they were judged leaves no trace.
+    """
     designs = {verdict.design for verdict in verdicts}
     kept = [each for each in stored() if each.design not in designs] if RESULTS.exists() else []
-    every = [*kept, *verdicts]
+    every = sorted([*kept, *verdicts], key=lambda verdict: verdict.design)
     text = json.dumps([dataclasses.asdict(each) for each in every], indent=1, ensure_ascii=False)
-    RESULTS.write_text(text + "\n", encoding="utf-8")
+    cli.replace(RESULTS, f"{text}\n".encode())
     insert(VERIFICATION, "mutants", table(every))
     insert(VERIFICATION, "faults", listing(every))
 

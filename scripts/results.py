@@ -127,7 +127,7 @@ def _checks() -> Iterator[Row]:
     verdicts = Counter(fault["outcome"] for fault in _json("mutation.json"))
     unseen = f"{verdicts['invisible']} proven invisible, {verdicts['missed']} missed"
     yield (
-        f"{verdicts.total()} faults seeded in tile and accelerator",
+        f"{verdicts.total()} faults seeded in shift module, tile and accelerator",
         f"{verdicts['caught']} caught, {unseen}",
         "–",
         "scripts.mutate",

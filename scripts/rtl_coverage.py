@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Toggle and line coverage of the accelerator's RTL: ``python -m scripts.rtl_coverage``.
+"""Toggle and line coverage of the RTL: ``python -m scripts.rtl_coverage``.
 
-Verilator counts how often each line ran and each bit rose and fell, while the five networks of
-``SP, in place`` on which faults are seeded run on their images (`scripts.mutate_networks`). A bit
-counts if it did both. What nothing moves is listed by name, with the reason why it may stay where
-it is; one without a reason makes the command fail.
+Verilator counts how often each line ran and each bit rose and fell, while the designs of
+`scripts.rtl_coverage_designs` are simulated. A bit counts if it did both. Of bits that Yosys proves
+constant nothing is expected. What else nothing moves is listed by name, with the reason why it may
+stay where it is; one without a reason makes the command fail, as does a reason that nothing needs.
+What a signal passes through within a cycle is counted, too, where Verilator lets it.
 
 Names that Amaranth derives of others (fields, copies) are not counted again, nor is the clock.
 """
@@ -15,67 +16,33 @@ import collections
 import json
 import re
 import sys
-import tempfile
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from cosim import fast
-from cosim.design import Block, emit_block
-from cosim.run import check_in_one_go, rtl
+from cosim.runner import BuildError, SimulationError
+from fpga import yosys
 from hw import cli
-from hw.accelerator import Accelerator
-from hw.image import Image
-from model import agreement
-from scripts.mutate_accelerator import COUNTER_BITS
-from scripts.mutate_networks import DESIGNS, Case
+from scripts.rtl_constants import constants
+from scripts.rtl_coverage_designs import DESIGNS, Measured
+from scripts.rtl_coverage_reasons import Reasons
 from scripts.tables import VERIFICATION, insert
 
-__all__ = ["Point", "read", "report", "run", "table"]
+__all__ = ["Point", "measure", "read", "report", "table"]
 
 PROGRAM = "python -m scripts.rtl_coverage"
-DESIGN = "SP, in place"
 RESULT = VERIFICATION.parent / "results/coverage.json"
-TOP = "accelerator"
 
 Point = tuple[str, str, str]
 """Kind (``bit`` or ``line``), module, and name of the bit with its edge, or number of the line."""
-
-REASONS: tuple[tuple[str, str, str], ...] = (
-    ("always ready or valid", r"", r"\w*ready|\w*__valid|read__en|moves|w_rdy"),
-    ("a constant: the digest, what is left of a table of counts", r"", r"digest|table_\d+"),
-    ("one bank, of one block RAM", r"", r"host_bank|block_[ab]"),
-    ("maps are shifted in place, not as they are read", r"fetch.*", r"direction|outside"),
-    ("all layers agree on it", r"",
-     r"entry|coming|commands__payload|group|flight_\d|sample|absent"),
-    ("highest of addresses that are no power of two", r"",
-     r"addr|shift_addr|write__addr"),
-    ("no layer adds an operand", r"", r"add_addr"),
-    ("the pooled map is smaller than a buffer", r"", r"pooled"),
-    ("parameters of which no network has all bits", r"",
-     r"(affines|channels|entries|load)__payload|fraction_bits|write__data"),
-    ("a sum's lowest bits: whole multiples of its weight", r"tile\.shift_add",
-     r"(old|weighted)_\d|operand|bits"),
-    ("counts ADCs, an even number at a time", r"", r"conversions"),
-    ("the queue is never full in an accelerator", r"tile\.queue", r"inner_level"),
-)  # fmt: skip
-"""Why a bit need not move: reason, module, signal; both as patterns, an empty one for any."""
-
-LINES: tuple[tuple[str, str], ...] = (
-    (r"^\d'h\d:", "buffers that the schedule does not use there"),
-    (r"entry\[\d\] \?|12'hffc|outside \?|column;|row;", "maps are shifted in place"),
-    (r"commands__payload\[\d+\] \?|sample\$\d \[\d+\] \?", "the one crossbar is always in use"),
-    (r"if \(moves\)", "outputs never wait in an accelerator"),
-    (r"11'h[16]\w\w", "SP adds no operand that could overflow"),
-)
-"""Why a line need not run: a pattern for its text, and the reason."""
 
 _RECORD = re.compile(r"^C '(.*)' (\d+)$", re.MULTILINE)
 _ARTEFACT = "dump_module"  # Yosys' way to say that a process depends on something
 
 
-def read(text: str) -> dict[Point, int]:
-    """Read what Verilator has counted: of each point of the modules, how often it was met.
+def read(text: str, top: str) -> dict[Point, int]:
+    """Read what Verilator has counted: of each point of a design, how often it was met.
+
+    Modules are named from ``top`` down, which itself has no name.
 
     Raises
     ------
@@ -85,7 +52,10 @@ def read(text: str) -> dict[Point, int]:
     found: collections.Counter[Point] = collections.Counter()
     for record, count in _RECORD.findall(text):
         fields = dict(part.split("\x02", 1) for part in record.split("\x01")[1:])
-        module = fields["h"].removeprefix("dut.").removeprefix(TOP).removeprefix(".")
+        place = re.fullmatch(rf"(?:.*\.)?{top}(?:\.(.*))?", fields["h"])
+        if place is None:
+            continue
+        module = place[1] or ""
         if fields["page"].startswith("v_toggle"):
             name = _decoded(fields["o"])
             if not re.match(r"clk:|.*[$.].*|.*\].*\]", name):
@@ -103,103 +73,112 @@ def _decoded(name: str) -> str:
     return re.sub(r"__0([0-9a-fA-F]{2})", lambda code: chr(int(code[1], 16)), name)
 
 
-def run(library: Path, cases: Sequence[Case]) -> dict[Point, int]:
-    """Run the networks, which must be right; return what was met in all of them together."""
-    total: collections.Counter[Point] = collections.Counter()
-    with tempfile.TemporaryDirectory() as folder:
-        for number, case in enumerate(cases):
-            print(f"network {number + 1} of {len(cases)}", file=sys.stderr)
-            file = Path(folder, f"{number}.dat")
-            with fast.Model(library, case.image) as model:
-                _exercise(model, case)
-                model.coverage(file)
-            total.update(read(file.read_text(encoding="utf-8")))
-    return dict(total)
+def measure(design: Measured) -> dict[str, Any]:
+    """Run a design; return its `report`."""
+    block = design.block()
+    points: collections.Counter[Point] = collections.Counter()
+    for text in design.run(block):
+        points.update(read(text, block.name))
+    return report(points, block.name, block.text, constants(block), design.reasons)
 
 
-def _exercise(model: fast.Model, case: Case) -> None:
-    """Layer by layer and in one go, and the host's accesses to every buffer."""
-    image: Image = case.image
-    model.fill(-1)
-    for buffer in range(len(image.params.buffers)):
-        model.get_map(buffer)
-    agreement.agree(case.net, case.pixels, [rtl(case.net, image, model)])
-    check_in_one_go(case.net, image, model, case.pixels[-1], counter_bits=COUNTER_BITS)
+def report(
+    points: Mapping[Point, int],
+    top: str,
+    verilog: str,
+    constant: Collection[str],
+    reasons: Reasons,
+) -> dict[str, Any]:
+    """Return what is covered of each module, and what is not, with its reason or without one.
 
-
-def report(points: Mapping[Point, int], verilog: str) -> dict[str, Any]:
-    """Return what is covered of each module, and what is not, with its reason or without one."""
+    Raises
+    ------
+    ValueError
+        If nothing needs a reason.
+    """
     text = verilog.splitlines()
     blocks: dict[str, dict[str, int]] = {}
-    missing: dict[str, list[str]] = {}
+    still: dict[str, list[str]] = {}
     edges: dict[tuple[str, str], list[int]] = {}
-    for (kind, module, name), count in points.items():
+
+    def count(kind: str, module: str, name: str, met: bool) -> None:
+        block = blocks.setdefault(module or top, dict.fromkeys(_COLUMNS, 0))
+        block[kind] += 1
+        block["moved" if kind == "bits" else "run"] += met
+        if not met:
+            name = f"{module or top}: {name}"
+            why = (why for why, pattern in reasons if re.fullmatch(pattern, name))
+            still.setdefault(next(why, ""), []).append(name)
+
+    for (kind, module, name), times in points.items():
         if kind == "bit":
-            edges.setdefault((module, name.rpartition(":")[0]), []).append(count)
-            continue
-        line = text[int(name.split()[0]) - 1].strip()
-        if _ARTEFACT not in line:
-            reason = next((why for pattern, why in LINES if re.search(pattern, line)), "")
-            _count(blocks, missing, "lines", module, line, count > 0, reason)
+            edges.setdefault((module, name.rpartition(":")[0]), []).append(times)
+        elif _ARTEFACT not in (line := text[int(name.split()[0]) - 1].strip()):
+            count("lines", module, line, times > 0)
     for (module, bit), counts in edges.items():
-        signal = bit.partition("[")[0]
-        reason = next(
-            (why for why, place, pattern in REASONS
-             if re.fullmatch(place or ".*", module) and re.fullmatch(pattern, signal)), "",
-        )  # fmt: skip
-        _count(blocks, missing, "bits", module, bit, min(counts) > 0, reason)
+        if (f"{module}.{bit}" if module else bit) not in constant:
+            count("bits", module, bit, min(counts) > 0)
+        else:
+            blocks.setdefault(module or top, dict.fromkeys(_COLUMNS, 0))["constant"] += 1
+    idle = [why for why, _ in reasons if why not in still]
+    if idle:
+        raise ValueError(f"a reason must be needed, as is not: {idle[0]}")
     return {
         "blocks": dict(sorted(blocks.items())),
-        "not moved, by reason": {why: sorted(names) for why, names in sorted(missing.items())},
+        "not moved, by reason": {why: sorted(names) for why, names in sorted(still.items())},
     }
 
 
-def _count(
-    blocks: dict[str, dict[str, int]], missing: dict[str, list[str]], kind: str, module: str,
-    name: str, met: bool, reason: str,
-) -> None:  # fmt: skip
-    """Count a point of a module; note it if nothing met it."""
-    block = blocks.setdefault(module or TOP, {"bits": 0, "moved": 0, "lines": 0, "run": 0})
-    block[kind] += 1
-    block["moved" if kind == "bits" else "run"] += met
-    if not met:
-        missing.setdefault(reason, []).append(f"{module or TOP}: {name}")
+_COLUMNS = ("constant", "bits", "moved", "lines", "run")
 
 
-def table(result: Mapping[str, Any]) -> str:
-    """Return the table for ``docs/verification.md``."""
-    rows = ["| module | bits | moved | lines | run |", "|---|---|---|---|---|"]
-    blocks = result["blocks"]
-    total = {key: sum(block[key] for block in blocks.values()) for key in blocks[TOP]}
-    for name, block in [*blocks.items(), ("**all**", total)]:
-        shown = name if name.startswith("**") else f"`{name}`"
-        rows.append(f"| {shown} | " + " | ".join(str(block[key]) for key in total) + " |")
-    rows += ["", "| not moved, because | |", "|---|---|"]
-    rows += [f"| {why} | {len(n)} |" for why, n in result["not moved, by reason"].items()]
-    return "\n".join(rows)
-
-
-def _block(case: Case) -> Block:
-    return emit_block(Accelerator(params=case.image.params, counter_bits=COUNTER_BITS), TOP)
+def table(results: Mapping[str, Any]) -> str:
+    """Return the tables for ``docs/verification.md``."""
+    rows = [
+        "| design | module | constant | bits | moved | lines | run |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    still = ["", "| design | not moved, because | |", "|---|---|---|"]
+    for design, result in results.items():
+        blocks = result["blocks"]
+        total = {key: sum(block[key] for block in blocks.values()) for key in _COLUMNS}
+        for name, block in [("**all**", total), *blocks.items()]:
+            shown = name if name.startswith("**") else f"`{name}`"
+            cells = " | ".join(str(block[key]) for key in _COLUMNS)
+            rows.append(f"| {design} | {shown} | {cells} |")
+        for why, names in result["not moved, by reason"].items():
+            still.append(f"| {design} | {why} | {len(names)} |")
+    return "\n".join(rows + still)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    parser = cli.Parser(PROGRAM, "Measure toggle and line coverage of the accelerator's RTL.")
+    parser = cli.Parser(PROGRAM, "Measure toggle and line coverage of the RTL.")
+    parser.add_argument("--design", choices=DESIGNS, help="only that one")
     parser.add_argument("--json", action="store_true", help="print the whole result")
-    parser.add_argument("--update", action="store_true", help="store it, and the table")
+    parser.add_argument("--update", action="store_true", help="store it, and the tables")
     options = parser.parse_args(arguments)
-    cases = DESIGNS[DESIGN]()
-    block = _block(cases[0])
-    result = report(run(fast.build(block, coverage=True), cases), block.text)
-    text = json.dumps(result, indent=2, ensure_ascii=False)
-    print(text if options.json else table(result))
+    if options.update and options.design:
+        cli.bad_input(PROGRAM, "--update must be of all designs, not of one")
+    results: dict[str, Any] = {}
+    for name in [options.design] if options.design else DESIGNS:
+        try:
+            results[name] = measure(DESIGNS[name])
+        except (BuildError, SimulationError, yosys.YosysError, ValueError) as error:
+            print(f"{PROGRAM}: {name}: {error}", file=sys.stderr)
+            return 1
+    text = json.dumps(results, indent=1, ensure_ascii=False)
+    print(text if options.json else table(results))
     if options.update:
         cli.replace(RESULT, f"{text}\n".encode())
-        insert(VERIFICATION, "coverage", table(result))
-    unexplained = result["not moved, by reason"].get("", [])
-    for name in unexplained:
-        print(f"{PROGRAM}: not moved, and no reason is known: {name}", file=sys.stderr)
+        insert(VERIFICATION, "coverage", table(results))
+    unexplained = [
+        f"{name}, {point}"
+        for name, result in results.items()
+        for point in result["not moved, by reason"].get("", [])
+    ]
+    for point in unexplained:
+        print(f"{PROGRAM}: not moved, and no reason is known: {point}", file=sys.stderr)
     return 1 if unexplained else 0
 
 

@@ -78,10 +78,12 @@ def _faults(verdicts: Sequence[Mapping[str, Any]]) -> Values:
 
 def _rtl_coverage(record: Mapping[str, Any]) -> Values:
     counts: collections.Counter[str] = collections.Counter()
-    for block in record["blocks"].values():
-        counts.update(block)
-    values = {name: counts[name] for name in ("moved", "bits", "run", "lines")}
-    return values | {"unexplained": len(record["not moved, by reason"].get("", []))}
+    for design in record.values():
+        for block in design["blocks"].values():
+            counts.update(block)
+        counts["unexplained"] += len(design["not moved, by reason"].get("", []))
+    names = ("moved", "bits", "run", "lines", "constant", "unexplained")
+    return {name: counts[name] for name in names} | {"designs": len(record)}
 
 
 def _lines(record: Mapping[str, Any]) -> Values:
@@ -109,10 +111,14 @@ def _images(record: Mapping[str, Any]) -> Values:
     return {"equal": images * classes, "logits": images * classes, "images": images}
 
 
-def _equivalence(shapes: Sequence[Mapping[str, Any]]) -> Values:
-    equal = [shape for shape in shapes if 0 < shape["pairs"] == shape["proven"]]
-    noticed = [shape for shape in equal if shape["control"] < shape["pairs"]]
-    return {"equal": len(noticed), "shapes": len(shapes), "points": sum(s["pairs"] for s in shapes)}
+def _equivalence(record: Mapping[str, Any]) -> Values:
+    shapes, blocks = record["paired"], record["from the start"]
+    paired = [s for s in shapes if s["control"] < s["proven"] == s["pairs"]]
+    equal = [block for block in blocks if block["proven"] and not block["control"]]
+    return {
+        "equal": len(paired) + len(equal),
+        "netlists": len(shapes) + len(blocks),
+    }
 
 
 SOURCES = (
@@ -120,13 +126,14 @@ SOURCES = (
            "proofs, each with a seeded fault that it refutes",
            _proofs, "{hold} of {proofs} hold"),
     Source("equivalence.json", "cosim.equivalence --json docs/results/equivalence.json",
-           "Artix-7 netlist of the shift module = RTL",
-           _equivalence, "proven for {equal} of {shapes} shapes, {points} points"),
+           "Artix-7 netlists of shift modules, small tiles and their parts = RTL, without bound",
+           _equivalence, "{equal} of {netlists} proven"),
     Source("all_images.json",
            "cosim.all_images --intnet model/zoo/psp_64_4_int8 --out docs/results/all_images.json",
            "psp_64_4's RTL = golden executor: logits of the whole CIFAR-10 test set",
            _images, "{equal:,} of {logits:,} equal, {images:,} images"),
-    Source("mutation.json", "scripts.mutate --update", "single faults seeded in the RTL",
+    Source("mutation.json", "scripts.mutate --update",
+           "single faults seeded in the RTL of shift module, tile and accelerator",
            _faults, "{caught} of {faults} caught, {percent:.1f} %; {none} proven invisible; "
            "{missed} missed"),
     Source("mutation_python.json", "scripts.mutate_python --update",
@@ -134,9 +141,9 @@ SOURCES = (
            _faults, "{caught} of {faults} caught, {percent:.1f} %; {none} change nothing; "
            "{missed} missed"),
     Source("coverage.json", "scripts.rtl_coverage --update",
-           "bits of the accelerator's RTL that rise and fall, and lines that run, in simulation",
-           _rtl_coverage, "{moved:,} of {bits:,} bits, {percent:.1f} %; {run:,} of {lines:,} "
-           "lines; {unexplained} without a reason"),
+           "bits of the RTL that rise and fall, and lines that run, in simulation",
+           _rtl_coverage, "{moved:,} of {bits:,} bits that are not constant, {percent:.2f} %; "
+           "{run:,} of {lines:,} lines; {designs} designs; {unexplained} without a reason"),
     Source("line_coverage.json", "make coverage", "lines of Python that the fast tests run",
            _lines, "{percent:.1f} % of {lines:,}"),
     Source("fuzz.json", "scripts.fuzz --update",

@@ -1,12 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """The netlist equals the RTL, and a single wrong LUT bit is noticed."""
 
+import json
+from pathlib import Path
+
 import pytest
 
-from cosim import equivalence
+from cosim import equivalence, equivalence_start
+from fpga import yosys
 from hw.params import ShiftParams
 
 PARAMS = ShiftParams(height=16, width=16, bits=8)
+RESULTS = Path(__file__).parent.parent / "docs/results/equivalence.json"
 
 
 def test_netlist_equals_rtl():
@@ -29,10 +34,91 @@ def test_flip_changes_one_bit_of_the_named_lut():
         equivalence.flip(text, "z")
 
 
-def test_the_drivers_netlist_equals_the_rtl_from_reset():
-    assert equivalence.equal_from_reset(equivalence.DRIVER)
+BLOCK = {block.name: block for block in equivalence_start.BLOCKS}
 
 
-def test_a_flipped_bit_of_the_drivers_is_noticed():
-    fault = equivalence.DRIVER_FAULT
-    assert not equivalence.equal_from_reset(equivalence.DRIVER, fault=fault)
+@pytest.mark.parametrize("name", ["drivers, 3 rows", "requantisation, table of 4 bits"])
+def test_blocks_whose_flip_flops_have_no_pairs_are_proven_equal(name):
+    found = equivalence_start.prove(BLOCK[name])
+    assert found.proven
+    assert found.registers > 50
+    assert not equivalence_start.prove(BLOCK[name], broken=True).proven
+
+
+@pytest.mark.slow  # minutes: all blocks, and each with its fault
+def test_the_command_finds_what_is_stored(tmp_path):
+    file = tmp_path / "equivalence.json"
+    assert equivalence.main(["--json", str(file)]) == 0
+    assert json.loads(file.read_text()) == json.loads(RESULTS.read_text())
+
+
+COUNTER = """
+module design(input clk, rst, step, output hit);
+  reg [3:0] count = {first};
+  always @(posedge clk) if (rst) count <= 0; else if (step && !(hit && {stays})) count <= count + 1;
+  assign hit = {hit};
+endmodule
+"""
+GRAY = """
+module design(input clk, rst, step, output hit);
+  reg [3:0] count = 0, gray = 0;
+  wire [3:0] next = count + 1;
+  always @(posedge clk)
+    if (rst) {count, gray} <= 0;
+    else if (step) begin count <= next; gray <= next ^ next >> 1; end
+  assign hit = gray == 4'b1010;  // 12
+endmodule
+"""
+
+
+def counter(hit="count == 12", first="0", stays="0"):
+    return COUNTER.format(hit=hit, first=first, stays=stays)
+
+
+def compared(tmp_path, rtl, netlist):
+    (tmp_path / "rtl.v").write_text(rtl)
+    (tmp_path / "netlist.v").write_text(netlist)
+    return equivalence_start.compare(tmp_path, equivalence.CELLS)
+
+
+def test_other_registers_may_hold_the_same(tmp_path):
+    assert compared(tmp_path, counter(), GRAY) == equivalence_start.Equality(12, proven=True)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        counter(hit="0"),  # differs after 12 cycles, first
+        counter(stays="1"),
+        counter(first="15"),  # the initial value, until reset
+        counter(hit="count == 12 || rst"),
+    ],
+)
+def test_a_difference_that_comes_late_or_once_is_none_that_is_proven_away(tmp_path, other):
+    assert not compared(tmp_path, counter(), other).proven
+
+
+def test_memories_are_compared_word_by_word(tmp_path):
+    text = """
+    module design(input clk, write, input [1:0] at, input [2:0] data, output reg [2:0] read);
+      reg [2:0] words [0:3];
+      initial begin words[0] = 0; words[1] = 1; words[2] = 2; words[3] = 3; end
+      always @(posedge clk) begin read <= words[at]; if (write) words[at] <= data; end
+    endmodule
+    """
+    assert compared(tmp_path, text, text).proven
+    assert not compared(tmp_path, text, text.replace("words[3] = 3", "words[3] = 2")).proven
+
+
+def test_a_miter_has_one_output():
+    message = "a miter must have one output, not b'aig 2 2 0 2 0'"
+    with pytest.raises(yosys.YosysError, match=message):
+        equivalence_start._output(b"aig 2 2 0 2 0\n2\n4\n")
+    assert equivalence_start._output(b"aig 3 2 1 1 0\n2\n4\n") == b"4"
+
+
+def test_what_is_stored_is_proven_and_noticed():
+    stored = json.loads(RESULTS.read_text())
+    assert [each["block"] for each in stored["from the start"]] == list(BLOCK)
+    assert all(each["proven"] and not each["control"] for each in stored["from the start"])
+    assert all(each["control"] < each["proven"] == each["pairs"] for each in stored["paired"])

@@ -136,6 +136,16 @@ def test_unknown_simulator_is_refused() -> None:
         simulators.missing("other")
 
 
+@pytest.mark.parametrize("option", ["waves", "coverage"])
+def test_what_only_verilator_can_do_is_refused_of_icarus(
+    monkeypatch: pytest.MonkeyPatch, option: str
+) -> None:
+    monkeypatch.setattr(simulators, "missing", lambda simulator: None)
+    message = f"{option} must be asked of verilator, not icarus"
+    with pytest.raises(simulators.SimulatorError, match=message):
+        runner.build(bundle("counter", [BLOCK]), "icarus", **{option: True})
+
+
 def test_build_folder_follows_verilog_simulator_and_flags(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -147,8 +157,9 @@ def test_build_folder_follows_verilog_simulator_and_flags(
         runner.build_folder(other, "icarus"),
         runner.build_folder(design, "verilator"),
         runner.build_folder(design, "verilator", waves=True),
+        runner.build_folder(design, "verilator", coverage=True),
     }
-    assert len(folders) == 4
+    assert len(folders) == 5
     assert runner.build_folder(design, "icarus") in folders
     monkeypatch.setattr(simulators, "version", lambda simulator: "1.1")
     assert runner.build_folder(design, "icarus") not in folders

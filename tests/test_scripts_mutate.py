@@ -99,8 +99,11 @@ def test_an_update_keeps_what_is_stored_of_other_designs(monkeypatch, tmp_path):
     other = mutate.Verdict("e", "b", "f", "caught", "maps")
     mutate.update([*VERDICTS[:2], other])
     mutate.update(VERDICTS[2:])
-    assert mutate.stored() == [other, *VERDICTS[2:]]
-    assert mutate.table([other, *VERDICTS[2:]]) in document.read_text()
+    assert mutate.stored() == [*VERDICTS[2:], other]
+    assert mutate.table([*VERDICTS[2:], other]) in document.read_text()
+    stored = results.read_bytes()
+    mutate.update([other])
+    assert results.read_bytes() == stored
 
 
 def test_docs_say_what_is_stored():
@@ -206,12 +209,14 @@ def test_faults_of_the_accelerator_are_noticed_and_none_where_none_is():
 def test_the_accelerators_verdicts_are_those_stored():
     found = mutate_accelerator.check()
     assert len(found) == 168
-    assert found == [v for v in mutate.stored() if v.design in mutate_networks.DESIGNS]
+    for name in mutate_networks.DESIGNS:
+        assert [v for v in found if v.design == name] == [
+            v for v in mutate.stored() if v.design == name
+        ]
 
 
-@pytest.mark.slow  # a minute: builds and runs 42 faulty modules
-def test_every_visible_fault_is_caught():
-    verdicts = mutate_shift.check(count=21)
-    assert len(verdicts) == 42
-    assert [v for v in verdicts if v.outcome == "missed"] == []
-    assert sum(v.outcome == "caught" for v in verdicts) >= 20
+@pytest.mark.slow  # minutes: builds and runs 80 faulty modules
+def test_the_shift_modules_verdicts_are_those_stored():
+    found = mutate_shift.check()
+    assert len(found) == 80
+    assert found == [v for v in mutate.stored() if v.design == "shift module"]

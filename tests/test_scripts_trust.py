@@ -13,22 +13,32 @@ IMAGES = next(s.command for s in trust.SOURCES if s.file == "all_images.json")
 
 FILES = {
     "proofs.json": [{"passed": True}, {"passed": False}],
-    "equivalence.json": [
-        {"pairs": 3, "proven": 3, "control": 2},
-        {"pairs": 3, "proven": 2, "control": 2},
-        {"pairs": 3, "proven": 3, "control": 3},
-    ],
+    "equivalence.json": {
+        "paired": [
+            {"pairs": 3, "proven": 3, "control": 2},
+            {"pairs": 3, "proven": 2, "control": 2},
+            {"pairs": 3, "proven": 3, "control": 3},
+        ],
+        "from the start": [
+            {"proven": True, "control": False},
+            {"proven": True, "control": True},
+            {"proven": False, "control": False},
+        ],
+    },
     "all_images.json": {
         "run": {"images": 120, "classes": 10}, "logits": {"0": "", "100": "", "50": ""},
     },
     "mutation.json": [{"outcome": each} for each in ("caught", "caught", "invisible", "missed")],
     "mutation_python.json": [{"outcome": each} for each in ("caught", "equivalent")],
     "coverage.json": {
-        "blocks": {
-            "a": {"bits": 30, "moved": 29, "lines": 7, "run": 7},
-            "b": {"bits": 10, "moved": 7, "lines": 1, "run": 0},
+        "one": {
+            "blocks": {"a": {"constant": 5, "bits": 30, "moved": 29, "lines": 7, "run": 7}},
+            "not moved, by reason": {"too long": ["a: y"]},
         },
-        "not moved, by reason": {"": ["b: x"], "constant": ["a: y", "b: z"]},
+        "two": {
+            "blocks": {"b": {"constant": 0, "bits": 10, "moved": 7, "lines": 1, "run": 0}},
+            "not moved, by reason": {"": ["b: x"], "never full": ["b: z"]},
+        },
     },
     "line_coverage.json": {"packages": {"total": {"statements": 2000, "covered": 1900}}},
     "fuzz.json": {
@@ -39,11 +49,11 @@ FILES = {
 
 SHOWN = [
     "1 of 2 hold",
-    "proven for 1 of 3 shapes, 9 points",
+    "2 of 6 proven",
     "1,200 of 1,200 equal, 120 images",
     "2 of 4 caught, 50.0 %; 1 proven invisible; 1 missed",
     "1 of 2 caught, 50.0 %; 1 change nothing; 0 missed",
-    "36 of 40 bits, 90.0 %; 7 of 8 lines; 1 without a reason",
+    "36 of 40 bits that are not constant, 90.00 %; 7 of 8 lines; 2 designs; 1 without a reason",
     "95.0 % of 2,000",
     "5,000 cases of 2 formats, 1 faults",
     "1,005 in 2 programs; no file lost or half-written",
@@ -119,7 +129,7 @@ def test_the_table_is_on_the_first_screen():
 def test_what_is_promised_holds():
     values = {figure.file: figure.values for figure in trust.stored()}
     assert values["proofs.json"]["hold"] == values["proofs.json"]["proofs"]
-    assert values["equivalence.json"]["equal"] == values["equivalence.json"]["shapes"]
+    assert values["equivalence.json"]["equal"] == values["equivalence.json"]["netlists"]
     for name in ("mutation.json", "mutation_python.json"):
         faults = values[name]
         assert faults["caught"] >= 0.95 * (faults["faults"] - faults["none"])
