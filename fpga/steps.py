@@ -12,8 +12,7 @@ repair     top.fasm                                 nextpnr.fasm; by `fpga.fasm_
 bitstream  top.frames, top.bit, top.bits            top.fasm; read back and compared bit by bit
 =========  =======================================  ==============================================
 
-The same inputs give the same files in any folder, but for the logs, and for ``top.bit``, whose
-header holds the date: ``top.bits`` lists its configuration bits.
+The same inputs give the same files in any folder, but for the logs.
 """
 
 from __future__ import annotations
@@ -27,6 +26,7 @@ from typing import Any
 import numpy as np
 
 from fpga import fasm_guard, library, netlist_guard, report, yosys
+from fpga.bit_header import undated
 from fpga.bits import BitsError, read_bits
 from fpga.boards import Board
 from fpga.database import DatabaseError
@@ -127,6 +127,11 @@ class _Build:
             folder,
             log="frames2bit.log",
         )  # fmt: skip
+        try:
+            bitstream = folder / "top.bit"
+            bitstream.write_bytes(undated(bitstream.read_bytes()))
+        except (OSError, BitsError) as error:
+            raise BuildError(f"top.bit: {error}") from None
         call(
             [self.tools.bitread, "-part_file", part_file, "-y", "-o", "top.bits", "top.bit"],
             folder,

@@ -30,6 +30,10 @@ HALVES = "".join(
     f"BRAM_L_X6Y0.{name}\n"
     for name in ("BRAM_FIFO36_A.B", "RAMB18_Y0.READ_WIDTH_A_4", "RAMB18_Y1.READ_WIDTH_A_4")
 )
+HEADER = (
+    bytes.fromhex("0009 0ff0 0ff0 0ff0 0ff0 0000 01")
+    + b"a\0\x0btop.frames\0b\0\x05part\0c\0\x0b2026/11/22\0d\0\x0906:04:56\0e"
+)
 BITS = "bit_00000000_000_00\nbit_00000000_050_12\nbit_00000000_100_31\n"
 
 
@@ -58,10 +62,13 @@ class Fakes:
         data |= {"fasm": self.fasm, "bits": self.bits}
         for name, text in data.items():
             (self.folder / name).write_text(text)
+        (self.folder / "header").write_bytes(HEADER)
         here = self.folder
         nextpnr = f"cp {here}/timing timing.json; cp {here}/routed routed.json; cat {here}/fasm"
         script(here / "nextpnr", bodies.get("nextpnr", nextpnr))
-        script(here / "frames2bit", bodies.get("frames2bit", "cp top.frames top.bit"))
+        script(
+            here / "frames2bit", bodies.get("frames2bit", f"cat {here}/header top.frames > top.bit")
+        )
         script(here / "bitread", bodies.get("bitread", f"cp {here}/bits top.bits"))
 
     def find(self):

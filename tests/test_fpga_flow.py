@@ -9,10 +9,11 @@ import shutil
 import sys
 
 import pytest
-from flow_fakes import BITS, HALVES, Fakes, script
+from flow_fakes import BITS, HALVES, HEADER, Fakes, script
 
 from fpga import flow, report, stages
 from fpga import steps as recipe
+from fpga.bit_header import undated
 from fpga.boards import BOARDS
 from fpga.stages import build
 from fpga.toolchain import ToolchainError, find
@@ -81,6 +82,11 @@ FIRST = "run `make -C fpga bitstream` with the same settings"
             {"frames2bit": "kill -BUS $$"},
             "bitstream: frames2bit: ended by SIGBUS; last line: no output",
         ),
+        (
+            {"frames2bit": "cp top.frames top.bit"},
+            "bitstream: top.bit: a .bit file must begin with its source, part, date and time",
+        ),
+        ({"frames2bit": ":"}, "bitstream: top.bit: "),
         ({"bitread": "head -c 30 /dev/zero > top.bits"}, "bitstream: top.bits: "),
         ({"bitread": ":"}, "bitstream: top.bits: "),
         (
@@ -99,6 +105,14 @@ def test_a_tool_that_fails_is_one_line_and_the_build_goes_on_later(
     assert not (tmp_path / "out/top.bit").exists()
     fakes.write()
     assert run("build")[0] == 0
+
+
+def test_a_bitstream_is_of_no_day(fakes, run, tmp_path):
+    assert run("build")[0] == 0
+    content = (tmp_path / "out/top.bit").read_bytes()
+    dated = HEADER + (tmp_path / "out/top.frames").read_bytes()
+    assert content == dated.replace(b"2026/11/22", b"1970/01/01").replace(b"06:04:56", b"00:00:00")
+    assert undated(content) == content
 
 
 def test_a_fasm_that_is_cut_off_is_refused(fakes, run):
@@ -273,7 +287,7 @@ def test_real_tools_build_the_same_bits_in_two_folders(tmp_path):
     for name in ("one", "other"):
         build(tmp_path / name, recipe.stages_of(board, "shift", None, 1, tools))
     one, other = tmp_path / "one", tmp_path / "other"
-    for file in ("top.v", "netlist.json", "nextpnr.fasm", "routed.json", "top.fasm", "top.bits"):
+    for file in ("top.v", "netlist.json", "nextpnr.fasm", "routed.json", "top.fasm", "top.bit"):
         assert (one / file).read_bytes() == (other / file).read_bytes(), file
     found = report.figures(one, board, 1, {})
     assert found["fault"] is None
