@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from fpga import flow
 from hw import gen
 from hw.params import ParameterError
 from model import checkpoint, export, intnet, onnx_export, train
@@ -133,6 +134,23 @@ def _is_journal(content: bytes) -> bool:
     return True
 
 
+def _build(inputs: Path, out: Path, resume: bool) -> int:
+    return flow.main(["build", "--design", "shift", "--board", "arty_a7_35t", "--out", str(out)])
+
+
+def _is_json(content: bytes) -> bool:
+    try:
+        json.loads(content)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_any(content: bytes) -> bool:
+    """Of a tool: it tells of a stage as far as it came, and how long that took."""
+    return True
+
+
 PROGRAMS = {
     program.name: program
     for program in (
@@ -180,6 +198,16 @@ PROGRAMS = {
             kills=6,
             goes_on=lambda out: (out / sweep.JOURNAL).exists(),
             sound={sweep.JOURNAL: _is_journal},
+        ),
+        Program(
+            name="bitstream",
+            run=_build,
+            kills=8,
+            kills_a_life=4,
+            sound=dict.fromkeys(("manifest.json", "seconds.json"), _is_json)
+            | dict.fromkeys(
+                ("synthesis.log", "nextpnr.log", "frames2bit.log", "bitread.log"), _is_any
+            ),
         ),
     )
 }
