@@ -163,6 +163,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = cli.Parser(PROGRAM, "Prove that synthesised netlists equal their RTL.")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results here too")
     options = parser.parse_args(arguments)
+    if options.json is not None:
+        cli.check_file(parser, "--json", options.json)
     good = True
     shapes, blocks = [], []
     try:

@@ -11,6 +11,7 @@ import ctypes
 import functools
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -83,10 +84,14 @@ class Model:
         """Write the contents of an image, of the same sizes, through the load streams."""
         layouts = payloads(image.params)
         for stream, values in beats(image).items():
-            words = -(-layouts[stream].size // 64) * 2  # a port has 32-bit words, or 64 bits
-            data = b"".join(value.to_bytes(4 * words, "little") for value in values)
-            load = getattr(self._library, f"load_{stream}")
-            load(self._dut, data, ctypes.c_size_t(len(values)), ctypes.c_size_t(words))
+            self.send(stream, layouts[stream].size, values)
+
+    def send(self, stream: str, width: int, values: Sequence[int]) -> None:
+        """Write beats of so many bits to a load stream."""
+        words = -(-width // 64) * 2  # a port has 32-bit words, or 64 bits
+        data = b"".join(value.to_bytes(4 * words, "little") for value in values)
+        load = getattr(self._library, f"load_{stream}")
+        load(self._dut, data, ctypes.c_size_t(len(values)), ctypes.c_size_t(words))
 
     @functools.cached_property
     def _addresses(self) -> npt.NDArray[np.uint32]:

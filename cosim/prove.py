@@ -81,10 +81,8 @@ def _arguments(argv: Sequence[str] | None) -> tuple[argparse.Namespace, list[Pro
     ]
     if not proofs:
         parser.error(f"no proof is called {arguments.only}")
-    if "json" in arguments and not arguments.json.parent.is_dir():
-        parser.error(f"no folder {arguments.json.parent}")
-    if "json" in arguments and arguments.json.is_dir():
-        parser.error(f"--json must name a file, not the folder {arguments.json}")
+    if "json" in arguments:
+        cli.check_file(parser, "--json", arguments.json)
     return arguments, proofs
 
 
@@ -106,7 +104,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     if "json" in arguments:
         text = json.dumps([outcome.as_dict() for outcome in ordered], indent=2, ensure_ascii=False)
-        arguments.json.write_text(text + "\n", encoding="utf-8")
+        cli.replace(arguments.json, f"{text}\n".encode())
     return 0 if all(outcome.passed for outcome in ordered) else 1
 
 

@@ -25,6 +25,7 @@ __all__ = [
     "OutputError",
     "Parser",
     "bad_input",
+    "check_file",
     "check_folder",
     "content",
     "failed",
@@ -159,6 +160,14 @@ def content(file: Path, limit: int, error: Callable[[str], Exception] = Paramete
     if len(data) > limit:
         raise error(f"{file} must have at most {limit} bytes")
     return data
+
+
+def check_file(parser: argparse.ArgumentParser, option: str, file: Path) -> None:
+    """Refuse, before long work, a file that could not be written at its end."""
+    if not file.parent.is_dir():
+        parser.error(f"no folder {file.parent}")
+    if file.is_dir():
+        parser.error(f"{option} must name a file, not the folder {file}")
 
 
 def check_folder(folder: Path, *, owner: str) -> None:

@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from hw.params import ParameterError, check_integer
 from hw.row_masks import row_masks
+from model import golden
 from model.intnet import Crossbar, IntNet
 
 __all__ = [
@@ -186,7 +187,8 @@ def network_energy(
         With cells of two bits.
     encoding : Encoding
     skip : Skip
-        ``rows`` gates what `hw.row_masks` finds in pages of the network's ``array_rows``.
+        ``rows`` gates what `hw.row_masks` finds in pages of the network's ``array_rows``: nothing
+        if an ADC of the network may saturate.
     columns : int
         Of a crossbar: a page has as many outputs as it has whole weights.
 
@@ -201,11 +203,12 @@ def network_energy(
         raise ParameterError(f"cell_bits must be {CELL_BITS}, not {net.cell_bits}")
     found = []
     crossbars = [layer for layer in net.layers if isinstance(layer, Crossbar)]
+    lossless = golden.is_lossless(net.array_rows, net.cell_bits, net.adc_bits)
     for number, layer in enumerate(crossbars):
         read = np.ones(layer.weights.shape, np.bool_)
         if skip == "masked":
             read = layer.weights != layer.zero_point
-        elif skip == "rows":
+        elif skip == "rows" and lossless:
             outputs = max(1, columns // -(-layer.weight_bits // CELL_BITS))
             read = driven_weights(
                 layer.weights, layer.zero_point, layer=number, rows=net.array_rows, outputs=outputs

@@ -13,6 +13,7 @@ shift register (``twofold``, `model.sparsity`), or both (``joint``). The folder 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -155,17 +156,18 @@ def recipe_from(file: Path, options: dict[str, Any]) -> tuple[Recipe, bool]:
     return recipe, not trained.model.startswith(("psp_", "sp_"))
 
 
-def begin_floats(file: Path) -> Prepare:
+def begin_floats(file: Path, dataset: Dataset) -> Prepare:
     """Return what makes a fresh network the one of a checkpoint of floats.
 
     Raises
     ------
     checkpoint.CheckpointError, ParameterError
-        If it is none of floats.
+        If it is none of floats, or one for other images.
     """
-    trained, _, _ = load_network(file)
+    trained, _, data = load_network(file)
     if isinstance(trained, QuantNetwork):
         raise ParameterError(f"quantize must be that of {file}, which holds integers, not 'none'")
+    qat.check_images(file, data, dataset)
 
     def prepare(network: nn.Module) -> nn.Module:
         network.load_state_dict(trained.state_dict())
@@ -190,15 +192,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         recipe, kernels = recipe_from(source, options)
         settings = Compress(**own, kernels=kernels)
         dataset = load(recipe.dataset, data, image_size=recipe.image_size)
+        record = dataclasses.asdict(settings)
         if recipe.quantize == "none":
-            prepare, teacher = begin_floats(source), None
+            if settings.bit_penalty:
+                raise ParameterError("bit_penalty must be 0 with floats, which have no codes")
+            prepare, teacher = begin_floats(source, dataset), None
+            # Of a run for integers, the recipe holds it.
+            record["start"] = hashlib.sha256(source.read_bytes()).hexdigest()
         else:
             recipe, prepare, teacher = qat.begin(source, recipe, dataset)
         qat.check(recipe, World())
         with run_folder.held(out, new=not resume):
             train(
                 recipe, dataset, out, resume=resume, prepare=prepare, teacher=teacher,
-                compression=settings.make(), record=dataclasses.asdict(settings),
+                compression=settings.make(), record=record,
             )  # fmt: skip
             found = report(out / FINAL, source, dataset, settings)
             text = json.dumps(found, indent=1) + "\n"

@@ -78,6 +78,9 @@ class Compress:
                 f"page_sparsity must be 0 for {self.method}, not {self.page_sparsity:g}: "
                 f"only joint has pages and weights to tell apart"
             )
+        if self.method == "aligned" and (self.bit_penalty or self.granularity != "row"):
+            name = "bit_penalty" if self.bit_penalty else "granularity"
+            raise ParameterError(f"{name} must be left out with aligned: it is one of masks")
         if self.page_sparsity > self.sparsity:
             raise ParameterError(
                 f"page_sparsity must be at most the sparsity, {self.sparsity:g}, "

@@ -29,6 +29,8 @@ __all__ = ["accuracy", "integer_accuracy", "load_network", "main"]
 PROGRAM = "python -m model.evaluate"
 FINAL = "model.safetensors"
 RANGE_IMAGES = 100
+LARGEST = 1e9
+"""Of a checkpoint's numbers: trained ones are millions of times smaller."""
 _BATCH = 512
 """Images between two looks at the progress."""
 CROSSBARS = {
@@ -92,6 +94,11 @@ def load_network(file: Path) -> tuple[nn.Module, Recipe, dict[str, Any]]:
     network.load_state_dict(given, assign=True)
     if isinstance(network, QuantNetwork):
         check_integers(network)
+    for name, value in given.items():
+        if value.is_floating_point() and not bool((value.abs() <= LARGEST).all()):
+            raise checkpoint.CheckpointError(
+                f"{name} in {file} must hold numbers from -{LARGEST:g} to {LARGEST:g}"
+            )
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network.eval(), recipe, data
 

@@ -29,7 +29,7 @@ from model.rescale import absorb, centre, orient, rescale
 from model.state import Prepare
 from model.zero_point import fit_zero_points
 
-__all__ = ["DEFAULTS", "TAKEN", "begin", "check", "recipe_from"]
+__all__ = ["DEFAULTS", "TAKEN", "begin", "check", "check_images", "recipe_from"]
 
 IMAGES = 512
 """Training images that choose the exponents: evenly spaced, since folders are sorted by class."""
@@ -97,10 +97,7 @@ def begin(file: Path, recipe: Recipe, dataset: Dataset) -> tuple[Recipe, Prepare
         wanted, given = getattr(trained, name), getattr(recipe, name)
         if wanted != given:
             raise ParameterError(f"{name} must be {wanted} as in {file}, not {given}")
-    for name, value in data.items():
-        given = getattr(dataset, name)
-        if value != (list(given) if isinstance(given, tuple) else given):
-            raise ParameterError(f"{name} of the images must be {value} as in {file}, not {given}")
+    check_images(file, data, dataset)
     teacher = copy.deepcopy(network) if recipe.distil else None
     chosen = dataset.train_images[:: -(-len(dataset.train_images) // IMAGES)].cpu()
     images = normalise(chosen, dataset.mean, dataset.std)
@@ -126,6 +123,19 @@ def begin(file: Path, recipe: Recipe, dataset: Dataset) -> tuple[Recipe, Prepare
         return twin
 
     return dataclasses.replace(recipe, start=start, precision="float32"), prepare, teacher
+
+
+def check_images(file: Path, data: Mapping[str, Any], dataset: Dataset) -> None:
+    """Refuse other images than those on which a checkpoint was trained.
+
+    Raises
+    ------
+    ParameterError
+    """
+    for name, value in data.items():
+        given = getattr(dataset, name)
+        if value != (list(given) if isinstance(given, tuple) else given):
+            raise ParameterError(f"{name} of the images must be {value} as in {file}, not {given}")
 
 
 def check(recipe: Recipe, world: World) -> None:

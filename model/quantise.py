@@ -259,6 +259,9 @@ def calibrate(twin: QuantNetwork, network: nn.Module, images: torch.Tensor) -> N
 
     twin.eval()
     values = {name: torch.cat(parts) for name, parts in seen.items()}
+    for name, found in values.items():
+        if not bool(found.isfinite().all()):
+            raise ParameterError(f"{name} must give numbers, so that exponents can be chosen")
     twin.fit(values, means, torch.cat(features), divergence)
 
 

@@ -209,6 +209,11 @@ class TwofoldSparsity:
             sparsity=self.sparsity, granularity=self.granularity,
             page_outputs=max(1, self.columns // layer.cells),
         )  # fmt: skip
+        if not kept.any():
+            raise ParameterError(
+                f"sparsity must leave each page a row, not be {self.sparsity:g}: more would empty "
+                f"{layer.name}"
+            )
         # Rows of a crossbar are ordered (ky, kx, channel).
         return torch.from_numpy(kept.T).reshape(shape[0], *shape[2:], shape[1]).movedim(-1, 1)
 

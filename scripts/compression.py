@@ -45,12 +45,13 @@ from hw import cli
 from hw.params import ParameterError
 from model import checkpoint, compress_report, golden, intnet
 from model.cell_energy import Skip, network_energy
+from model.compress_settings import Compress
 from model.data import DataError, Dataset, load
 from model.evaluate import FINAL, integer_accuracy, load_network
 from model.export import export
 from model.recipe import Recipe
 from model.shrink import shrink
-from scripts.compression_tables import STYLES, draw, energy_table, papers_table, runs_table
+from scripts.compression_tables import draw, energy_table, papers_table, runs_table
 from scripts.tables import insert
 
 __all__ = ["main", "measure"]
@@ -61,6 +62,7 @@ RESULTS = ROOT / "docs/results/compression.json"
 FIGURE = ROOT / "docs/results/compression.svg"
 DOCUMENT = ROOT / "docs/compression.md"
 
+DATASET = "cifar10"
 CROSSBAR = (64, 64)
 """Rows and columns, where a run does not say."""
 
@@ -95,14 +97,18 @@ def measure(
         net = intnet.read(folder)
     else:
         text = (folder / "report.json").read_text(encoding="utf-8")
+        network, recipe, _ = load_network(folder / FINAL)
+        if recipe.quantize == "none":
+            raise ParameterError(f"{folder} must hold a run for integers, not one of floats")
+        if recipe.dataset != DATASET:
+            raise ParameterError(f"{folder} must be trained on {DATASET}, not {recipe.dataset}")
         try:
             report = json.loads(text)
-            method, sparsity = report["compression"]["method"], report["sparsity"]
-            if method not in STYLES or sparsity.keys() != {"asked", "reached"}:
-                raise ValueError("it names no such method, or no sparsity")
+            Compress(**report["compression"])
+            if report["sparsity"].keys() != {"asked", "reached"}:
+                raise ValueError("it names no sparsity")
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ParameterError(f"{folder} must hold a report.json: {error}") from None
-        network, recipe, _ = load_network(folder / FINAL)
         net = export(network, recipe.model)  # type: ignore[arg-type]
         epochs = [0 if floats is None else _epochs(floats, recipe.start), recipe.epochs]
     settings = report.get("compression", {})
@@ -175,14 +181,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         runs = json.loads(RESULTS.read_text(encoding="utf-8"))["runs"] if RESULTS.exists() else []
         if options.add is not None:
-            dataset = load("cifar10", options.data, image_size=32)
+            dataset = load(DATASET, options.data, image_size=32)
             crossbar = options.rows, options.columns
             found = measure(options.add, dataset, options.cycles, options.floats, crossbar)
             runs = sorted(
                 [*(run for run in runs if run["name"] != found["name"]), found],
                 key=lambda run: (run["network"], run["method"] != "none", run["name"]),
             )
-            RESULTS.write_text(json.dumps({"runs": runs}, indent=1) + "\n", encoding="utf-8")
+            cli.replace(RESULTS, (json.dumps({"runs": runs}, indent=1) + "\n").encode())
     except (ParameterError, DataError, OSError, ValueError) as error:
         cli.bad_input(PROGRAM, error)
     if options.update:
@@ -192,7 +198,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         }  # fmt: skip
         for name, table in tables.items():
             insert(DOCUMENT, name, table)
-        FIGURE.write_bytes(draw(runs))
+        cli.replace(FIGURE, draw(runs))
     print(json.dumps({"runs": runs}) if options.json else runs_table(runs))
     return 0
 

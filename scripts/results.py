@@ -57,9 +57,11 @@ def _compression() -> Iterator[Row]:
     for run in _json("compression.json")["runs"]:
         if run["method"] != "none":
             reached = f"{100 * run['sparsity']['reached']:.0f} %"
+            cycles = "" if run["cycles"] is None else f", {run['cycles']:,} cycles"
+            epochs = " + ".join(map(str, run["epochs"]))
             yield (
-                f"{run['network']}, {run['method']}, {reached} sparse",
-                f"{100 * run['accuracy']:.2f} % accuracy, {run['cycles']:,} cycles",
+                f"{run['network']}, {run['method']}, {reached} sparse, {epochs} epochs",
+                f"{100 * run['accuracy']:.2f} % accuracy{cycles}",
                 "–",
                 "scripts.compression",
                 "[compression](compression.md)",

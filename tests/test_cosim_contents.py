@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """An accelerator that is configured with its memories' contents computes without any loading."""
 
+import functools
 import re
 
 import pytest
@@ -23,11 +24,7 @@ NETWORKS = {
 NETS = {form: random_net(form, 3, side=8, **options) for form, options in NETWORKS.items()}
 
 
-class Unloaded(fast.Model):
-    """A model whose load streams nobody drives."""
-
-    def _load(self, stream, width, values):
-        pass
+unloaded = functools.partial(fast.Model, load=False)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -45,7 +42,7 @@ def emitted(image):
     return emit_block(Accelerator(params=image.params, contents=contents(image)), fast.MODULE)
 
 
-def compare(net, image, block, model=Unloaded):
+def compare(net, image, block, model=unloaded):
     with model(fast.build(block, optimise="-O0"), image) as running:
         agreement.agree(net, images(net, 2), [rtl(net, image, running)])
         check_in_one_go(net, image, running, images(net, 3)[2])

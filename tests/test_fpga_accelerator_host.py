@@ -32,22 +32,12 @@ NETS = {
 }
 
 
-class Unloaded(fast.Model):
-    """A model that is loaded by `load` only."""
-
-    def _load(self, stream, width, values):
-        pass
-
-    def load(self, stream, width, value):
-        fast.Model._load(self, stream, width, [value])
-
-
 class Device(FakeDevice):
     """The accelerator's RTL behind the regions of fpga/protocol.md; a port that can be opened."""
 
     def __init__(self, net, library, **changes):
         params = self.params = build(net, **SIZES).params
-        self.model = Unloaded(library, build(net, **SIZES))
+        self.model = fast.Model(library, build(net, **SIZES), load=False)
         self.word = 1 if params.shift.bits <= 8 else 2
         layouts = payloads(params)
         self.beats = [-(-layouts[name].size // 8) for name in STREAMS]
@@ -79,7 +69,7 @@ class Device(FakeDevice):
             beat = self.beats[region - 4]
             for at in range(0, len(data), beat):
                 value = int.from_bytes(data[at : at + beat], "little")
-                self.model.load(STREAMS[region - 4], self.widths[region - 4], value)
+                self.model.send(STREAMS[region - 4], self.widths[region - 4], [value])
             return
         banks, bits = address_bits(self.params.banks), self.params.bank_bits
         for number, value in enumerate(np.frombuffer(data, f"<u{self.word}"), address // self.word):

@@ -146,6 +146,9 @@ def test_gated_rows_and_absent_pages_take_nothing():
     assert read[1].cell_pj == pytest.approx(masked[1].cell_pj + zeros)
     empty = network_energy(masked_net(0), skip="rows")[1]
     assert (empty.read, empty.cell_pj, empty.adc_pj) == (0, 0, 0)
+    # Where an ADC may saturate, hardware gates nothing.
+    saturating = dataclasses.replace(net, adc_bits=7)
+    assert network_energy(saturating, skip="rows") == read
     # Pages of another width have other registers: hardly a row is gated.
     assert network_energy(net, skip="rows", columns=128)[1].read > 3500
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Compression as a command: resumed equals uninterrupted, and the report is what was written."""
 
+import dataclasses
 import json
 import math
 import shutil
@@ -139,12 +140,66 @@ def test_a_penalty_that_diverges_leaves_the_last_state(trained, tmp_path, capsys
         ),
         (["--columns", "3"], "columns must be at least the 4 cells of a weight, not 3"),
         (["--rate", "-1"], "rate must be a number from 0 to 10, not -1.0"),
+        (
+            ["--bit-penalty", "0.5"],
+            "bit_penalty must be left out with aligned: it is one of masks",
+        ),
+        (
+            ["--granularity", "weight"],
+            "granularity must be left out with aligned: it is one of masks",
+        ),
+        (
+            ["--method", "twofold", "--quantize", "none", "--bit-penalty", "0.5"],
+            "bit_penalty must be 0 with floats, which have no codes",
+        ),
+        (
+            ["--method", "twofold", "--sparsity", "0.99"],
+            ("sparsity must leave each page a row, not be 0.99: more would empty body.0.first"),
+        ),
     ],
 )
 def test_bad_input_is_one_line(trained, tmp_path, capsys, options, message):
     with pytest.raises(SystemExit, match="2"):
         compress.main([str(trained), "--out", str(tmp_path / "out"), *OPTIONS, *options])
     assert capsys.readouterr().err == f"python -m model.compress: error: {message}\n"
+    assert not (tmp_path / "out").exists()
+
+
+def test_floats_go_on_from_the_checkpoint_that_they_began_with(trained, small, tmp_path, capsys):
+    other = tmp_path / "other"
+    other.mkdir()
+    train.train(dataclasses.replace(RECIPE, seed=1), small, other)
+    line = ["--out", str(tmp_path / "out"), *OPTIONS, "--quantize", "none"]
+    with stopped_at(1):
+        compress.main([str(trained), *line])
+    with pytest.raises(SystemExit, match="2"):
+        compress.main([str(other / train.FINAL), *line, "--resume"])
+    assert capsys.readouterr().err.endswith("must be compressed alike, not otherwise\n")
+    assert compress.main([str(trained), *line, "--resume"]) == 0
+
+
+def test_floats_of_other_images_are_refused(trained, small, tmp_path, capsys):
+    other = dataclasses.replace(small, mean=(0.25, 0.5, 0.5))
+    line = [str(trained), "--out", str(tmp_path / "out"), *OPTIONS, "--quantize", "none"]
+    with (
+        mock.patch.object(compress, "load", return_value=other),
+        pytest.raises(SystemExit, match="2"),
+    ):
+        compress.main(line)
+    assert "error: mean of the images must be " in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, 1e38])
+def test_a_checkpoint_without_numbers_is_one_line(trained, tmp_path, capsys, value):
+    tensors, facts = checkpoint.read(trained)
+    name = "model.body.0.first.0.weight"
+    tensors[name] = torch.full_like(tensors[name], value)
+    checkpoint.write(tmp_path / "bad", tensors, facts)
+    with pytest.raises(SystemExit, match="2"):
+        compress.main([str(tmp_path / "bad"), "--out", str(tmp_path / "out"), *OPTIONS])
+    told = f"body.0.first.0.weight in {tmp_path / 'bad'} must hold numbers from -1e+09 to 1e+09"
+    assert capsys.readouterr().err == f"python -m model.compress: error: {told}\n"
     assert not (tmp_path / "out").exists()
 
 

@@ -144,16 +144,30 @@ def test_a_run_is_measured_and_takes_the_place_of_the_last_one(files, monkeypatc
     assert run["digest"] == intnet.digest(net)
 
 
+SETTINGS = '{"compression": {"method": "aligned", "sparsity": 0.5, "rows": "x"}}'
+
+
 @pytest.mark.parametrize(
-    "text", ["{", "[]", '{"compression": {"method": "magic"}, "sparsity": {}}']
-)
-def test_bad_input_is_one_line(files, monkeypatch, capsys, text):
+    ("quantize", "dataset", "text", "told"),
+    [
+        ("int8", "cifar10", "{", "a report.json: "),
+        ("int8", "cifar10", "[]", "a report.json: "),
+        ("int8", "cifar10", '{"compression": {"method": "magic"}}', "a report.json: "),
+        ("int8", "cifar10", SETTINGS, "a report.json: "),
+        ("none", "cifar10", "{}", "a run for integers, not one of floats"),
+        ("int8", "synthetic", "{}", "be trained on cifar10, not synthetic"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_one_line(files, monkeypatch, capsys, quantize, dataset, text, told):
+    recipe = mock.Mock(quantize=quantize, dataset=dataset)
     monkeypatch.setattr(compression, "load", lambda *_, **__: None)
+    monkeypatch.setattr(compression, "load_network", lambda _: (None, recipe, {}))
     (files / "run").mkdir()
+    (files / "run/report.json").write_text(text, encoding="utf-8")
     for name in ("none", "run"):
-        with pytest.raises(SystemExit) as caught:
+        with pytest.raises(SystemExit, match="2"):
             compression.main(["--add", str(files / name)])
-        assert caught.value.code == 2
-        assert len(capsys.readouterr().err.splitlines()) == 1
-        (files / "run/report.json").write_text(text, encoding="utf-8")
+        line = capsys.readouterr().err
+        assert line.count("\n") == 1
+        assert name == "none" or told in line
     assert not compression.RESULTS.exists()

@@ -65,6 +65,8 @@ class Statistics:
         Z: a weight counts as U − Z.
     activity : Activity, optional
         None if no images are known that the network takes.
+    gates : bool
+        Whether masked rows may stay undriven: no ADC of the network saturates.
     """
 
     weights: npt.NDArray[np.uint8]
@@ -72,6 +74,7 @@ class Statistics:
     act_bits: int
     zero_point: int
     activity: Activity | None
+    gates: bool = True
 
     def cells(self, cell_bits: int) -> npt.NDArray[np.uint8]:
         """Return what the cells store, uint8 [rows, outputs·⌈weight_bits/cell_bits⌉].
@@ -110,8 +113,8 @@ class Statistics:
     ) -> float:
         """Return which share of the energy of reads is left where masked rows are gated.
 
-        A row is gated for a page if the page's register masks it (`hw.row_masks`). Crossbars that
-        are not placed are in neither sum.
+        All of it if none may be. A row is gated for a page if the page's register masks it
+        (`hw.row_masks`). Crossbars that are not placed are in neither sum.
 
         Parameters
         ----------
@@ -121,6 +124,8 @@ class Statistics:
             Number of the layer among the network's crossbar layers.
         array_rows, array_columns : int
         """
+        if not self.gates:
+            return 1.0
         cell_bits = (len(cell_energy) - 1).bit_length()
         cells = -(-self.weight_bits // cell_bits)
         outputs = max(1, array_columns // cells)
@@ -166,6 +171,7 @@ def measure(
             act_bits=layer.act_bits,
             zero_point=layer.zero_point,
             activity=activity.get(layer.name),
+            gates=golden.is_lossless(net.array_rows, net.cell_bits, net.adc_bits),
         )
         for layer in net.layers
         if isinstance(layer, Crossbar)
