@@ -80,7 +80,10 @@ def report(file: Path, source: Path, dataset: Dataset, settings: Compress) -> di
         "accuracy": {"before": accuracy(old, dataset), "after": accuracy(network, dataset)},
     }
     if recipe.quantize == "none":
-        return found
+        # Of vectors, such as biases, nothing is compressed.
+        weights = [each for each in network.parameters() if each.dim() > 1]
+        zeros = sum(int((each == 0).sum()) for each in weights)
+        return found | {"zeros": {"zeros": zeros, "weights": sum(map(torch.numel, weights))}}
     net = export(network, recipe.model)  # type: ignore[arg-type]
     energy = None
     if isinstance(old, QuantNetwork):

@@ -67,11 +67,12 @@ def totals(layers: list[LayerCount]) -> LayerCount:
 
 
 def table(report: dict[str, Any]) -> str:
-    """Return a report as text, a line a layer; of floats, whose pages nobody counts, one line."""
+    """Return a report as text, a line a layer; of floats, whose pages nobody counts, two."""
     accuracy = report["accuracy"]
     before, after = (f"{100 * accuracy[when]:.2f} % {when}" for when in ("before", "after"))
     if "layers" not in report:
-        return f"accuracy: {before}, {after}"
+        zeros = report["zeros"]
+        return f"zeros: {zeros['zeros']} of {zeros['weights']} weights\naccuracy: {before}, {after}"
     sparsity = report["sparsity"]
     lines = [f"{'layer':<24}{'weights':>10}{'zeros, %':>10}{'pages':>8}{'absent':>8}"]
     for each in [*report["layers"], report["total"]]:
@@ -86,6 +87,9 @@ def table(report: dict[str, Any]) -> str:
     lines.append(f"accuracy: {before}, {after}")
     energy = report["energy_pj"]
     before = "unknown" if energy["before"] is None else f"{energy['before']:.0f} pJ"
-    lines.append(f"a read of all cells: {before} before, {energy['after']:.0f} pJ after")
+    lines.append(
+        f"a read of all cells, with conversions: {before} before, {energy['after']:.0f} pJ after, "
+        f"without masked rows"
+    )
     lines.append(f"sparsity: {sparsity['asked']:g} asked, {sparsity['reached']:.4f} reached")
     return "\n".join(lines)

@@ -63,6 +63,9 @@ def _keys(facts: Mapping[str, Any]) -> str:
     accuracy, rtl, cost = facts["accuracy"], facts["rtl"], facts["cost"]
     share = 100 * accuracy["correct"] / accuracy["images"]
     found = [(f"{share:.2f} %", f"of {accuracy['images']:,} test images, integers only")]
+    if accuracy["reason"] and accuracy["card"] is not None:
+        # A few images say little; they are further down.
+        found = [(f"{accuracy['card']} %", "of all test images, by the network's card")]
     if "reason" in rtl:
         found.append(("not run", "in RTL"))
     else:

@@ -176,6 +176,14 @@ def test_floats_go_on_from_the_checkpoint_that_they_began_with(trained, small, t
         compress.main([str(other / train.FINAL), *line, "--resume"])
     assert capsys.readouterr().err.endswith("must be compressed alike, not otherwise\n")
     assert compress.main([str(trained), *line, "--resume"]) == 0
+    # Half of the pages of two layers of 32 x 32; no other weight is 0 by itself.
+    zeros = sum(
+        int((each == 0).sum())
+        for each in load_network(tmp_path / "out" / train.FINAL)[0].parameters()
+        if each.dim() > 1
+    )
+    assert zeros >= 1024
+    assert f"zeros: {zeros} of " in capsys.readouterr().out
 
 
 def test_floats_of_other_images_are_refused(trained, small, tmp_path, capsys):

@@ -287,3 +287,17 @@ def test_the_curve_has_a_point_an_epoch_of_each_run():
     assert [1 + path.count("L") for path in drawn] == [80, 6]
     assert "88.22 %" in report_pictures.curve(zoo)
     assert report_pictures.curve([]) == ""
+
+
+@pytest.mark.parametrize(
+    ("card", "reason", "first"),
+    [
+        ("88.22", "no data set", "<b>88.22 %</b>"),
+        (None, "no data set", "<b>95.83 %</b>"),
+        ("95.83", None, "<b>95.83 %</b>"),
+    ],
+)
+def test_a_few_images_do_not_lead_where_a_card_tells_of_all(made, card, reason, first):
+    accuracy = {"correct": 46, "images": 48, "card": card, "reason": reason}
+    facts = json.loads(made.with_suffix(".json").read_text()) | {"accuracy": accuracy}
+    assert first in report_page._keys(facts).partition("<span>")[0]
