@@ -19,7 +19,7 @@ import numpy as np
 from cosim import fast, runner, vectors
 from cosim.design import Block, bundle, emit_block
 from cosim.run import check_in_one_go, rtl
-from cosim.tile_scenario import Scenario
+from cosim.tile_jobs import job
 from cosim.tile_vectors import draw
 from hw.accelerator import Accelerator
 from hw.image import build
@@ -137,20 +137,6 @@ def run_tile(block: Block) -> list[str]:
     return [
         simulate(block, "cosim.body_tile", parameters | {"contents": contents, "jobs": jobs}, {})
     ]
-
-
-def job(scenario: Scenario, cycles: int | None) -> dict[str, object]:
-    """Return a job of `cosim.body_tile`."""
-    return {
-        "feeds": {
-            "activations": scenario.activation_beats(),
-            "commands": scenario.command_beats(),
-            "channels": scenario.channel_beats(),
-        },
-        "outputs": scenario.output_beats(),
-        "activity": scenario.activity(),
-        "cycles": cycles,
-    }
 
 
 def simulate(
