@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import fcntl
 import io
 import os
@@ -30,6 +31,7 @@ __all__ = [
     "content",
     "failed",
     "integer",
+    "make_folder",
     "refuse",
     "replace",
     "run",
@@ -170,6 +172,23 @@ def check_file(parser: argparse.ArgumentParser, option: str, file: Path) -> None
         parser.error(f"{option} must name a file, not the folder {file}")
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those that it is in, unless it is there.
+
+    Raises
+    ------
+    NotADirectoryError
+        If there is a file in its place, of which the system says no more than that it exists.
+    OSError
+        If it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        reason = errno.ENOTDIR
+        raise NotADirectoryError(reason, os.strerror(reason), str(folder)) from None
+
+
 def check_folder(folder: Path, *, owner: str) -> None:
     """Refuse, before long work, a folder that `write_files` would refuse.
 
@@ -222,7 +241,7 @@ def write_files(folder: Path, files: Mapping[str, str | bytes], *, owner: str) -
         If the folder is occupied or cannot be written.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         check_folder(folder, owner=owner)
         with _beside(folder) as place:
             for name, content in files.items():

@@ -224,7 +224,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         files = build()
         cli.check_folder(options.out, owner="index.html")
         for name, content in sorted(files.items()):
-            (options.out / name).parent.mkdir(parents=True, exist_ok=True)
+            cli.make_folder((options.out / name).parent)
             cli.replace(options.out / name, content)
     except SiteError as error:
         return cli.failed(PROGRAM, error)

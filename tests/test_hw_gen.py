@@ -120,7 +120,8 @@ def test_a_file_in_the_way(tmp_path):
         result = run("--out", out, cwd=tmp_path)
         assert result.returncode == 2
         assert re.fullmatch(
-            rf"python -m hw\.gen: error: the output folder must be writable: {out}: .+\n",
+            rf"python -m hw\.gen: error: the output folder must be writable: {out}: "
+            r"Not a directory\n",
             result.stderr,
         )
     assert contents(tmp_path) == {"out": b"a file"}

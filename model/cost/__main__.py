@@ -164,7 +164,7 @@ def _json(costs: Sequence[ChipCost], networks: Sequence[Network], warnings: Sequ
 def _write(file: Path | None, text: str) -> None:
     if file is not None:
         try:
-            file.parent.mkdir(parents=True, exist_ok=True)
+            cli.make_folder(file.parent)
             cli.replace(file, text.encode())
         except OSError as error:
             cli.bad_input(PROGRAM, f"{file} must be writable: {error.strerror}")
