@@ -112,8 +112,18 @@ class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
         return action.help if action.default is None else super()._get_help_string(action)
 
 
+def _path(text: str) -> Path:
+    """Return a path; refuse none, as of ``--out "$UNSET"``, which would be the working folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("must name a file or folder, not be empty")
+    return Path(text)
+
+
 class Parser(argparse.ArgumentParser):
-    """An ``ArgumentParser`` that shows defaults in its help and reports an error in one line."""
+    """An ``ArgumentParser`` that shows defaults in its help and reports an error in one line.
+
+    An option or argument of ``type=Path`` must not be empty.
+    """
 
     def __init__(self, program: str, description: str, **options: object) -> None:
         super().__init__(
@@ -123,6 +133,7 @@ class Parser(argparse.ArgumentParser):
             allow_abbrev=False,
             **options,  # type: ignore[arg-type]
         )
+        self.register("type", Path, _path)
 
     def error(self, message: str) -> NoReturn:
         """End the program with exit code 2."""

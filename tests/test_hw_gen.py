@@ -90,6 +90,7 @@ def test_json_tells_the_ports_of_the_verilog(capsys, tmp_path, options):
         (["--channels", "24"], "--channels needs --array: only the array stores several channels"),
         (["--fmap", "8", "--width", "4"],
          "--fmap sets both sides: give either it or --height and --width"),
+        (["--out", ""], "argument --out: must name a file or folder, not be empty"),
         (["--frobnicate"], "unrecognized arguments: --frobnicate"),
         (["--wrapper", "wishbone"], "argument --wrapper: invalid choice: 'wishbone'"),
         (["--array", "--reader"], "argument --reader: not allowed with argument --array"),

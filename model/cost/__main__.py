@@ -54,14 +54,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument(
         "--counters",
-        type=_path,
+        type=Path,
         metavar="FILE",
         help="activity of the first network, as `cosim.run --counters` has counted it in RTL",
     )
     parser.add_argument("--totals", action="store_true", help="print no layers and components")
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
-    parser.add_argument("--csv", type=_path, metavar="FILE", help="write a line a layer")
-    parser.add_argument("--html", type=_path, metavar="FILE", help="write a page with charts")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write a line a layer")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write a page with charts")
     options = parser.parse_args(arguments)
     if options.json and options.totals:
         cli.bad_input(PROGRAM, "--totals must come without --json, which has everything")
@@ -90,12 +90,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for file in filter(None, (options.csv, options.html)):
         print(file)
     return 0
-
-
-def _path(text: str) -> Path:
-    if not text:
-        raise argparse.ArgumentTypeError("must name a file, not be empty")
-    return Path(text)
 
 
 def _check_outputs(options: argparse.Namespace, names: Sequence[str]) -> None:
