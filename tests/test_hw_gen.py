@@ -91,6 +91,8 @@ def test_json_tells_the_ports_of_the_verilog(capsys, tmp_path, options):
         (["--fmap", "8", "--width", "4"],
          "--fmap sets both sides: give either it or --height and --width"),
         (["--out", ""], "argument --out: must name a file or folder, not be empty"),
+        (["bogus"],
+         "what to generate must be tile or accelerator, or left out for the shift IP, not 'bogus'"),
         (["--frobnicate"], "unrecognized arguments: --frobnicate"),
         (["--wrapper", "wishbone"], "argument --wrapper: invalid choice: 'wishbone'"),
         (["--array", "--reader"], "argument --reader: not allowed with argument --array"),
