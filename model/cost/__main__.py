@@ -69,10 +69,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         _check_outputs(options, names)
         config = load_config(options.config)
-        networks = [
-            _network(config.simulated(name), options.counters if number == 0 else None)
-            for number, name in enumerate(names)
-        ]
+        _check_others(names, counted=options.counters is not None)
+        sources = [config.simulated(name) for name in names]
+        networks = _told_apart(
+            sources,
+            [
+                _network(source, options.counters if number == 0 else None)
+                for number, source in enumerate(sources)
+            ],
+        )
         costs = [
             simulate(network, _chosen(config, name, options.set or ()))
             for name, network in zip(names, networks, strict=True)
@@ -108,6 +113,42 @@ def _read(options: argparse.Namespace, names: Sequence[str]) -> Iterator[Path]:
     yield from filter(None, (Path(options.config), options.counters))
     for name in map(Path, names):
         yield from (name, name / intnet.JSON_FILE, name / intnet.TENSOR_FILE)
+
+
+def _place(source: str) -> Path | None:
+    """Return where a network lies; None of one that is known by name."""
+    return Path(source).resolve() if source and Path(source).exists() else None
+
+
+def _check_others(names: Sequence[str], *, counted: bool) -> None:
+    """Refuse a network beside itself, unless activity is ``counted`` of the first alone."""
+    known: set[Path | str] = set()
+    for number, name in enumerate(names):
+        one = _place(name) or name
+        if one in known:
+            raise ParameterError(f"--compare must name other networks, not {name} once more")
+        if not (counted and number == 0):
+            known.add(one)
+
+
+def _told_apart(sources: Sequence[str], networks: Sequence[Network]) -> list[Network]:
+    """Name networks that lie in files of one name by as much of their paths as tells them apart."""
+    found = []
+    places = [_place(source) for source in sources]
+    for network, place in zip(networks, places, strict=True):
+        others = {
+            other
+            for each, other in zip(networks, places, strict=True)
+            if each.name == network.name and other != place
+        }
+        if place is not None and others:
+            ends = {other.parts for other in others if other is not None}
+            count = 2
+            while any(parts[-count:] == place.parts[-count:] for parts in ends):
+                count += 1
+            network = dataclasses.replace(network, name="/".join(place.parts[-count:]))
+        found.append(network)
+    return found
 
 
 def _network(source: str, counters: Path | None) -> Network:
