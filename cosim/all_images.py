@@ -101,7 +101,7 @@ def run(
         "cycles_an_image": cycles,
     }
     record = Record.read(file, key)
-    file.parent.mkdir(parents=True, exist_ok=True)
+    cli.make_folder(file.parent)
     missing = [first for first in range(0, len(pixels), CHUNK) if str(first) not in record.logits]
     advance(len(pixels) - sum(len(pixels[first : first + CHUNK]) for first in missing))
     if not missing:

@@ -154,7 +154,7 @@ def _run(options: Any, image: npt.NDArray[np.uint8]) -> tuple[list[Comparison], 
     params = ArrayParams(shift=ShiftParams(height=16, width=16), channels=CHANNELS)
     feature_map = embed(image[None], CHANNELS, seed=SEED)[0]
     cli.check_folder(options.out, owner=FILES[-1])
-    options.out.mkdir(parents=True, exist_ok=True)
+    cli.make_folder(options.out)
     with tempfile.TemporaryDirectory(prefix=".writing-", dir=options.out) as beside:
         folder = Path(beside)
         begin = time.perf_counter()
@@ -197,7 +197,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 "equal": all(each.equal for each in comparisons),
                 "files": [file.name for file in files],
             }
-            options.json.parent.mkdir(parents=True, exist_ok=True)
+            cli.make_folder(options.json.parent)
             cli.replace(options.json, (json.dumps(report, indent=2) + "\n").encode())
     except cli.OutputError as error:
         cli.bad_input(PROGRAM, error)

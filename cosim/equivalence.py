@@ -13,6 +13,7 @@ Of the tile and its parts flip-flops cannot be paired by name: `cosim.equivalenc
 from __future__ import annotations
 
 import dataclasses
+import fnmatch
 import json
 import re
 import sys
@@ -161,14 +162,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from cosim import equivalence_start  # it uses what is above
 
     parser = cli.Parser(PROGRAM, "Prove that synthesised netlists equal their RTL.")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results here too")
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="write the results of all here too"
+    )
+    parser.add_argument("--only", metavar="NAME", default="*", help="a name, or a pattern: 'tile*'")
     options = parser.parse_args(arguments)
     if options.json is not None:
+        if options.only != "*":
+            parser.error("--json must come without --only: what it writes is of all netlists")
         cli.check_file(parser, "--json", options.json)
+    chosen_shapes = [each for each in SHAPES if fnmatch.fnmatchcase(each.name, options.only)]
+    chosen_blocks = [
+        each for each in equivalence_start.BLOCKS if fnmatch.fnmatchcase(each.name, options.only)
+    ]
+    if not chosen_shapes and not chosen_blocks:
+        parser.error(f"no netlist is called {options.only}")
     good = True
     shapes, blocks = [], []
     try:
-        for params in SHAPES:
+        for params in chosen_shapes:
             sound, broken = prove(params), prove(params, fault=FAULT)
             good = good and sound.holds and not broken.holds
             shapes.append(
@@ -179,7 +191,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 f"equal; a bit of {FAULT}'s LUT flipped: {broken.proven} of {broken.pairs}",
                 flush=True,
             )
-        for block in equivalence_start.BLOCKS:
+        for block in chosen_blocks:
             equal = equivalence_start.prove(block)
             faulty = equivalence_start.prove(block, broken=True)
             good = good and equal.proven and not faulty.proven

@@ -34,7 +34,7 @@ PROGRAM = "python -m cosim.prove"
 
 def _table(outcomes: Sequence[Outcome], seconds: float) -> Table:
     """Lay the outcomes out for people."""
-    table = Table(title=f"{len(outcomes)} proofs in {seconds:.0f} s")
+    table = Table(title=f"{len(outcomes)} proof{'s' * (len(outcomes) > 1)} in {seconds:.0f} s")
     for heading in ("proof", "property", "method", "s", "result", "covers", "fault", "control"):
         table.add_column(heading, justify="right" if heading == "s" else "left")
     for outcome in outcomes:

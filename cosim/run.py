@@ -215,7 +215,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _write(file: Path, text: str) -> None:
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
+        cli.make_folder(file.parent)
         cli.replace(file, text.encode())
     except OSError as error:
         cli.bad_input(PROGRAM, f"{file} must be writable: {error.strerror}")

@@ -25,6 +25,7 @@ from pathlib import Path
 from fpga import debian
 from fpga.debian import ToolchainError
 from fpga.lockfile import Lock
+from hw import cli
 
 __all__ = ["Tell", "alone", "build", "environment", "removed", "run"]
 
@@ -77,7 +78,7 @@ def alone(folder: Path, lock: Lock) -> Iterator[None]:
         If the folder cannot be written or the disk is full.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        cli.make_folder(folder)
         with (folder / "lock").open("w") as held:
             try:
                 fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from fpga.toolchain import environment
-from hw.cli import OutputError, check_folder, replace
+from hw.cli import OutputError, check_folder, make_folder, replace
 
 __all__ = ["BuildError", "Stage", "build", "call", "digest", "is_built", "seconds", "stale"]
 
@@ -88,7 +88,7 @@ def build(folder: Path, stages: Sequence[Stage]) -> None:
     check_folder(folder, owner=MANIFEST)
     there = False
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         there = True
         with _locked(folder):
             _build(folder, stages)

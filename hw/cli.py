@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import fcntl
 import io
 import os
@@ -30,6 +31,7 @@ __all__ = [
     "content",
     "failed",
     "integer",
+    "make_folder",
     "refuse",
     "replace",
     "run",
@@ -110,8 +112,18 @@ class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
         return action.help if action.default is None else super()._get_help_string(action)
 
 
+def _path(text: str) -> Path:
+    """Return a path; refuse none, as of ``--out "$UNSET"``, which would be the working folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("must name a file or folder, not be empty")
+    return Path(text)
+
+
 class Parser(argparse.ArgumentParser):
-    """An ``ArgumentParser`` that shows defaults in its help and reports an error in one line."""
+    """An ``ArgumentParser`` that shows defaults in its help and reports an error in one line.
+
+    An option or argument of ``type=Path`` must not be empty.
+    """
 
     def __init__(self, program: str, description: str, **options: object) -> None:
         super().__init__(
@@ -121,6 +133,7 @@ class Parser(argparse.ArgumentParser):
             allow_abbrev=False,
             **options,  # type: ignore[arg-type]
         )
+        self.register("type", Path, _path)
 
     def error(self, message: str) -> NoReturn:
         """End the program with exit code 2."""
@@ -168,6 +181,23 @@ def check_file(parser: argparse.ArgumentParser, option: str, file: Path) -> None
         parser.error(f"no folder {file.parent}")
     if file.is_dir():
         parser.error(f"{option} must name a file, not the folder {file}")
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those that it is in, unless it is there.
+
+    Raises
+    ------
+    NotADirectoryError
+        If there is a file in its place, of which the system says no more than that it exists.
+    OSError
+        If it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        reason = errno.ENOTDIR
+        raise NotADirectoryError(reason, os.strerror(reason), str(folder)) from None
 
 
 def check_folder(folder: Path, *, owner: str) -> None:
@@ -222,7 +252,7 @@ def write_files(folder: Path, files: Mapping[str, str | bytes], *, owner: str) -
         If the folder is occupied or cannot be written.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         check_folder(folder, owner=owner)
         with _beside(folder) as place:
             for name, content in files.items():

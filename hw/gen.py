@@ -194,7 +194,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return gen_tile.main(arguments[1:])
     if arguments and arguments[0] == "accelerator":
         return gen_accelerator.main(arguments[1:])
-    options = vars(parser().parse_args(arguments))
+    command = parser()
+    if arguments and not arguments[0].startswith("-"):
+        command.error(
+            "what to generate must be tile or accelerator, or left out for the shift IP, "
+            f"not {arguments[0]!r}"
+        )
+    options = vars(command.parse_args(arguments))
     try:
         deliver(chosen_product(options), options.get("out"), as_json=options["json"])
     except (ParameterError, cli.OutputError) as error:

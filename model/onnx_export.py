@@ -49,7 +49,7 @@ def write(net: IntNet, file: Path, *, qonnx: bool = False) -> None:
         from model.qonnx_graph import to_qonnx as to_graph
     else:
         from model.onnx_layers import to_onnx as to_graph
-    file.parent.mkdir(parents=True, exist_ok=True)
+    cli.make_folder(file.parent)
     cli.replace(file, to_graph(net).SerializeToString(deterministic=True))
 
 

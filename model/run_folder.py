@@ -15,6 +15,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from hw import cli
 from hw.params import ParameterError
 
 __all__ = ["folder", "held"]
@@ -53,8 +54,8 @@ def held(out: Path, *, new: bool, rank: int = 0) -> Iterator[None]:
     """
     if new and not rank:
         try:
-            out.mkdir(parents=True, exist_ok=True)
-        except (FileExistsError, NotADirectoryError) as error:
+            cli.make_folder(out)
+        except NotADirectoryError as error:
             raise ParameterError(f"--out must be a folder: {out}: {error.strerror}") from None
     if rank or not out.is_dir():
         yield

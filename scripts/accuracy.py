@@ -11,10 +11,11 @@ that row in ``docs/results/accuracy.json``, and writes the tables of the README 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import statistics
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -108,11 +109,16 @@ def _figure(row: Mapping[str, Any]) -> str:
     return f"**{row['mean']:.2f}**{deviation}"
 
 
-def _runs(row: Mapping[str, Any]) -> str:
-    return (
-        f"{len(row['seeds'])} × {row['epochs']} epochs, "
-        f"{row['minutes_a_run']:.0f} min of training on {row['hardware']}"
-    )
+def _runs(rows: Iterable[Mapping[str, Any]]) -> str:
+    """Return how often and how long was trained; hardware is told once of rows that share it."""
+    parts = []
+    for hardware, alike in itertools.groupby(rows, lambda row: row["hardware"]):
+        runs = (
+            f"{len(row['seeds'])} × {row['epochs']} epochs, {row['minutes_a_run']:.0f} min"
+            for row in alike
+        )
+        parts.append(f"{' and '.join(runs)} on {hardware}")
+    return "; ".join(parts)
 
 
 def table(paper: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]) -> str:
@@ -135,8 +141,8 @@ def table(paper: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]])
             cells.append("–" if row is None else _figure(row))
             cells.append("" if figure is None else f"{figure:.2f}")
             if row:
-                runs.append(_runs(row))
-        note = "; ".join(runs) or "not run"
+                runs.append(row)
+        note = _runs(runs) or "not run"
         lines.append(f"| {dataset} | {model} | {' | '.join(cells)} | {note} |")
     return "\n".join(lines)
 
@@ -148,7 +154,7 @@ def converters_table(rows: Sequence[Mapping[str, Any]]) -> str:
         if row["precision"] != "float":
             name = f"{row['model']}, {row['precision'].upper()}"
             bits = row["recipe"]["adc_bits"]
-            lines.append(f"| {name} | {bits} | {_figure(row)} | {_runs(row)} |")
+            lines.append(f"| {name} | {bits} | {_figure(row)} | {_runs([row])} |")
     return "\n".join(lines)
 
 

@@ -165,7 +165,7 @@ def parser() -> cli.Parser:
 
 def _make_folder(folder: Path) -> None:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        cli.make_folder(folder)
     except OSError as error:
         raise cli.OutputError(f"--out must be a folder: {folder}: {error.strerror}") from None
 

@@ -139,7 +139,7 @@ def _again(name: str, seed: int, number: int) -> tuple[Files, str | None]:
 def _keep(folder: Path, name: str, files: Files) -> None:
     for file, content in files.items():
         place = folder / name.replace(" ", "_") / file
-        place.parent.mkdir(parents=True, exist_ok=True)
+        cli.make_folder(place.parent)
         place.write_bytes(content)
 
 

@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return cli.failed(PROGRAM, error)
     text = json.dumps(found.facts, indent=1, ensure_ascii=False) + "\n"
     try:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
+        cli.make_folder(options.out.parent)
         for file, content in zip(files, (page(found), text), strict=True):
             cli.replace(file, content.encode())
     except OSError as error:

@@ -32,7 +32,7 @@ __all__ = ["PAGES", "SiteError", "build", "main"]
 PROGRAM = "python -m scripts.site"
 ROOT = Path(__file__).parent.parent
 _TEMPLATE = Path(__file__).with_suffix(".html")
-_STYLE = Path(__file__).with_suffix(".css")
+_STYLES = (ROOT / "model/cost/wide.css", Path(__file__).with_suffix(".css"))
 
 PAGES = {
     "Begin": ("README.md", "docs/tutorial.md", "docs/results.md", "docs/glossary.md"),
@@ -178,8 +178,9 @@ def _style() -> str:
     def code(style: str) -> str:
         return str(HtmlFormatter(style=style, nobackground=True).get_style_defs(".code"))
 
+    styles = "".join(file.read_text("utf-8") for file in _STYLES)
     return (
-        f"{_STYLE.read_text('utf-8')}{code('friendly')}\n"
+        f"{styles}{code('friendly')}\n"
         f"@media (prefers-color-scheme: dark) {{\n{code('github-dark')}\n}}\n"
     )
 
@@ -224,7 +225,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         files = build()
         cli.check_folder(options.out, owner="index.html")
         for name, content in sorted(files.items()):
-            (options.out / name).parent.mkdir(parents=True, exist_ok=True)
+            cli.make_folder((options.out / name).parent)
             cli.replace(options.out / name, content)
     except SiteError as error:
         return cli.failed(PROGRAM, error)

@@ -45,6 +45,8 @@ class Source:
         Takes what the file holds; returns the counts.
     show : str
         How the counts are shown; ``{percent}`` is the share of the first in the second.
+    rest : callable
+        Takes the counts; returns what is told after them.
     """
 
     file: str
@@ -52,6 +54,7 @@ class Source:
     what: str
     read: Callable[[Any], Values]
     show: str
+    rest: Callable[[Values], str] = lambda values: ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,6 +87,12 @@ def _rtl_coverage(record: Mapping[str, Any]) -> Values:
         counts["unexplained"] += len(design["not moved, by reason"].get("", []))
     names = ("moved", "bits", "run", "lines", "constant", "unexplained")
     return {name: counts[name] for name in names} | {"designs": len(record)}
+
+
+def _unexplained(values: Values) -> str:
+    if values["unexplained"]:
+        return f"; {values['unexplained']:,} of the other bits and lines without a stated reason"
+    return "; every other bit and line has a stated reason"
 
 
 def _lines(record: Mapping[str, Any]) -> Values:
@@ -143,7 +152,7 @@ SOURCES = (
     Source("coverage.json", "scripts.rtl_coverage --update",
            "bits of the RTL that rise and fall, and lines that run, in simulation",
            _rtl_coverage, "{moved:,} of {bits:,} bits that are not constant, {percent:.2f} %; "
-           "{run:,} of {lines:,} lines; {designs} designs; {unexplained} without a reason"),
+           "{run:,} of {lines:,} lines, in {designs} designs", _unexplained),
     Source("line_coverage.json", "make coverage", "lines of Python that the fast tests run",
            _lines, "{percent:.1f} % of {lines:,}"),
     Source("fuzz.json", "scripts.fuzz --update",
@@ -172,6 +181,7 @@ def figures(folder: Path) -> tuple[list[Figure], list[Source]]:
             values = source.read(json.loads(file.read_text(encoding="utf-8")))
             first, second, *_ = values.values()
             shown = source.show.format(**values, percent=100 * first / second)
+            shown += source.rest(values)
         except (ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError) as error:
             raise ValueError(f"{file.name} must be of {source.command}: {error!r}") from None
         found.append(Figure(source.file, source.command, source.what, values, shown))

@@ -52,6 +52,55 @@ def test_the_command_finds_what_is_stored(tmp_path):
     assert json.loads(file.read_text()) == json.loads(RESULTS.read_text())
 
 
+@pytest.fixture
+def proven(monkeypatch):
+    """Names of what the command proves; each holds at once, unless it is faulty."""
+    names = []
+
+    def shape(params, *, fault=None):
+        names.append(params.name)
+        return equivalence.Equivalence(2, 1 if fault else 2)
+
+    def block(each, *, broken=False):
+        names.append(each.name)
+        return equivalence_start.Equality(2, proven=not broken)
+
+    monkeypatch.setattr(equivalence, "prove", shape)
+    monkeypatch.setattr(equivalence_start, "prove", block)
+    return names
+
+
+@pytest.mark.parametrize(
+    ("only", "names"),
+    [
+        ([], [*(shape.name for shape in equivalence.SHAPES), *BLOCK]),
+        (["--only", "7x14x8"], ["7x14x8"]),
+        (["--only", "tile*"], [name for name in BLOCK if name.startswith("tile")]),
+        (["--only", "*16*"], ["16x16x8", "drivers, 16 rows, 8 bits"]),
+    ],
+)
+def test_only_what_is_chosen_is_proven_each_with_its_fault(proven, capsys, only, names):
+    assert equivalence.main(only) == 0
+    assert proven == [name for name in names for _ in range(2)]
+    assert capsys.readouterr().out.count("netlist = RTL") == len(names)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--only", "tiles"], "no netlist is called tiles"),
+        (["--json", "none/x.json"], "no folder none"),
+        (["--only", "tile*", "--json", "x.json"],
+         "--json must come without --only: what it writes is of all netlists"),
+    ],
+)  # fmt: skip
+def test_wrong_usage_is_one_line_and_2(proven, capsys, arguments, message):
+    with pytest.raises(SystemExit, match="^2$"):
+        equivalence.main(arguments)
+    assert capsys.readouterr().err == f"{equivalence.PROGRAM}: error: {message} (see --help)\n"
+    assert not proven
+
+
 COUNTER = """
 module design(input clk, rst, step, output hit);
   reg [3:0] count = {first};

@@ -103,6 +103,7 @@ def test_command_line_writes_json_and_returns_0(tmp_path, capsys):
     assert entry["passed"] is True
     out, err = capsys.readouterr()
     assert SMALL.name in out
+    assert re.search(r"\b1 proof in \d+ s\b", out)
     assert err == f"1/1 {SMALL.name}: ok\n"
 
 

@@ -194,7 +194,8 @@ def test_refuses_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     with pytest.raises(SystemExit, match="^2$"):
         fetch_data.main(["--out", str(occupied)])
     message = (
-        f"python -m scripts.fetch_data: error: --out must be a folder: {occupied}: File exists\n"
+        "python -m scripts.fetch_data: error: "
+        f"--out must be a folder: {occupied}: Not a directory\n"
     )
     assert capsys.readouterr().err == message
 

@@ -102,6 +102,29 @@ def test_help_shows_defaults_where_there_are_any():
     assert "default: None" not in text
 
 
+def test_an_empty_path_is_not_the_working_folder(capsys):
+    parser = cli.Parser("prog", "Does.")
+    parser.add_argument("file", type=Path)
+    parser.add_argument_group("more").add_argument("--out", type=Path, default=Path("build"))
+    assert parser.parse_args(["."]) == argparse.Namespace(file=Path("."), out=Path("build"))
+    for arguments, name in ([""], "file"), (["x", "--out="], "--out"):
+        with pytest.raises(SystemExit, match="^2$"):
+            parser.parse_args(arguments)
+        assert capsys.readouterr().err == (
+            f"prog: error: argument {name}: must name a file or folder, not be empty (see --help)\n"
+        )
+
+
+def test_a_file_is_no_folder_and_none_can_be_made_in_it(tmp_path):
+    (tmp_path / "file").touch()
+    for name in ("file", "file/deep", "file/deep/er"):
+        with pytest.raises(NotADirectoryError, match=rf"Not a directory: '{tmp_path / name}'$"):
+            cli.make_folder(tmp_path / name)
+    for _ in range(2):
+        cli.make_folder(tmp_path / "new/deep")
+    assert (tmp_path / "new/deep").is_dir()
+
+
 def test_a_link_stays_one_and_leads_to_the_new_content(tmp_path):
     (tmp_path / "real").write_bytes(b"old")
     (tmp_path / "link").symlink_to("real")

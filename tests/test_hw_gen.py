@@ -90,6 +90,9 @@ def test_json_tells_the_ports_of_the_verilog(capsys, tmp_path, options):
         (["--channels", "24"], "--channels needs --array: only the array stores several channels"),
         (["--fmap", "8", "--width", "4"],
          "--fmap sets both sides: give either it or --height and --width"),
+        (["--out", ""], "argument --out: must name a file or folder, not be empty"),
+        (["bogus"],
+         "what to generate must be tile or accelerator, or left out for the shift IP, not 'bogus'"),
         (["--frobnicate"], "unrecognized arguments: --frobnicate"),
         (["--wrapper", "wishbone"], "argument --wrapper: invalid choice: 'wishbone'"),
         (["--array", "--reader"], "argument --reader: not allowed with argument --array"),
@@ -120,7 +123,8 @@ def test_a_file_in_the_way(tmp_path):
         result = run("--out", out, cwd=tmp_path)
         assert result.returncode == 2
         assert re.fullmatch(
-            rf"python -m hw\.gen: error: the output folder must be writable: {out}: .+\n",
+            rf"python -m hw\.gen: error: the output folder must be writable: {out}: "
+            r"Not a directory\n",
             result.stderr,
         )
     assert contents(tmp_path) == {"out": b"a file"}

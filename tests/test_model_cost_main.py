@@ -236,10 +236,13 @@ def test_the_densenet_of_the_table_is_the_same_by_both_of_its_names(name):
         (["none.json"], "none.json must be a readable file: No such file or directory"),
         (["hw"], "hw/intnet.json must be a readable file: No such file or directory"),
         ([""], f"{SOURCES}, not ''"),
-        (["psp_64_4", "--csv", ""], "argument --csv: must name a file, not be empty (see --help)"),
+        (
+            ["psp_64_4", "--csv", ""],
+            "argument --csv: must name a file or folder, not be empty (see --help)",
+        ),
         ([], "the following arguments are required: network (see --help)"),
         (["psp_64_4", "--csv", "hw"], "hw must be writable: Is a directory"),
-        (["psp_64_4", "--html", "README.md/a"], "README.md/a must be writable: File exists"),
+        (["psp_64_4", "--html", "README.md/a"], "README.md/a must be writable: Not a directory"),
     ],
 )
 def test_bad_input_is_one_line(capsys, arguments, line):

@@ -69,7 +69,7 @@ def test_a_file_is_no_folder(tmp_path, capsys):
     with pytest.raises(SystemExit) as ended:
         train.main([*LINE, "--out", str(file)])
     assert ended.value.code == 2
-    rule = f"--out must be a folder: {file}: File exists"
+    rule = f"--out must be a folder: {file}: Not a directory"
     assert capsys.readouterr() == ("", f"python -m model.train: error: {rule}\n")
 
 

@@ -87,10 +87,26 @@ def test_the_table_shows_what_was_not_run():
            "hardware": "a desk", "minutes_a_run": 9.6, "recipe": {"adc_bits": 8}}  # fmt: skip
     lines = record.table(PAPER, [row]).splitlines()
     assert "| cifar10 | psp_128_8 | **93.10** ± 0.15 | 92.97 | – |  | – |  | " in lines[7]
-    assert lines[7].endswith("| 2 × 200 epochs, 10 min of training on a desk |")
+    assert lines[7].endswith("| 2 × 200 epochs, 10 min on a desk |")
     others = [line for line in lines[2:] if "psp_128_8" not in line]
     assert len(others) == len(PAPER) - 1
     assert all(line.endswith("| not run |") and "**" not in line for line in others)
+
+
+def test_the_hardware_of_runs_in_a_row_is_told_once():
+    rows = [
+        {"model": "psp_128_8", "dataset": "cifar10", "precision": precision, "mean": 93.1,
+         "deviation": None, "seeds": {"0": 93.1}, "epochs": epochs, "hardware": hardware,
+         "minutes_a_run": minutes, "recipe": {"adc_bits": 8}}
+        for precision, epochs, minutes, hardware in (
+            ("float", 80, 65.9, "a desk"), ("int8", 6, 28.2, "a shelf"), ("int4", 10, 23, "a shelf")
+        )
+    ]  # fmt: skip
+    [line] = [line for line in record.table([], rows).splitlines() if "psp_128_8" in line]
+    assert line.endswith(
+        "| 1 × 80 epochs, 66 min on a desk; "
+        "1 × 6 epochs, 28 min and 1 × 10 epochs, 23 min on a shelf |"
+    )
 
 
 def test_networks_of_the_paper_exist():

@@ -3,10 +3,12 @@
 
 import html.parser
 import posixpath
+import re
 import shutil
 
 import pytest
 
+from model.cost import report as cost_report
 from scripts import site
 
 
@@ -61,6 +63,14 @@ def test_every_link_of_the_site_has_its_file_and_its_anchor(files):
 def test_the_style_loads_nothing(files):
     assert b"url(" not in files["style.css"]
     assert b"@import" not in files["style.css"]
+
+
+def test_what_is_wider_than_its_place_shows_that_it_scrolls(files):
+    shown = files["docs/cost.html"].decode()
+    assert shown.count('<div class="wide"><table>') == shown.count("<table>") > 0
+    wide = re.findall(r"\.wide \{[^}]*\}", files["style.css"].decode())
+    assert sum("overflow-x: auto" in rule and "var(--shade)" in rule for rule in wide) == 1
+    assert "".join(wide[:1]) in cost_report.style()  # one rule for both
 
 
 def test_the_same_documents_give_the_same_bytes(files, tree):

@@ -53,7 +53,10 @@ SHOWN = [
     "1,200 of 1,200 equal, 120 images",
     "2 of 4 caught, 50.0 %; 1 proven invisible; 1 missed",
     "1 of 2 caught, 50.0 %; 1 change nothing; 0 missed",
-    "36 of 40 bits that are not constant, 90.00 %; 7 of 8 lines; 2 designs; 1 without a reason",
+    (
+        "36 of 40 bits that are not constant, 90.00 %; 7 of 8 lines, in 2 designs; "
+        "1 of the other bits and lines without a stated reason"
+    ),
     "95.0 % of 2,000",
     "5,000 cases of 2 formats, 1 faults",
     "1,005 in 2 programs; no file lost or half-written",
@@ -78,6 +81,15 @@ def test_figures_are_those_of_their_files(folder, capsys):
     assert lines.splitlines()[2] == (
         "| proofs, each with a seeded fault that it refutes | **1 of 2 hold** | `cosim.prove` |"
     )
+
+
+def test_that_all_which_does_not_move_has_a_reason_is_told_in_words(folder):
+    record = FILES["coverage.json"]
+    two = record["two"] | {"not moved, by reason": {"never full": ["b: x", "b: z"]}}
+    (folder / "coverage.json").write_text(json.dumps(record | {"two": two}))
+    found, _ = trust.figures(folder)
+    shown = next(figure.shown for figure in found if figure.file == "coverage.json")
+    assert shown.endswith(" lines, in 2 designs; every other bit and line has a stated reason")
 
 
 def test_a_file_that_is_missing_is_told_and_left_out(folder, capsys):

@@ -54,14 +54,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument(
         "--counters",
-        type=_path,
+        type=Path,
         metavar="FILE",
         help="activity of the first network, as `cosim.run --counters` has counted it in RTL",
     )
     parser.add_argument("--totals", action="store_true", help="print no layers and components")
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
-    parser.add_argument("--csv", type=_path, metavar="FILE", help="write a line a layer")
-    parser.add_argument("--html", type=_path, metavar="FILE", help="write a page with charts")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write a line a layer")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write a page with charts")
     options = parser.parse_args(arguments)
     if options.json and options.totals:
         cli.bad_input(PROGRAM, "--totals must come without --json, which has everything")
@@ -69,10 +69,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         _check_outputs(options, names)
         config = load_config(options.config)
-        networks = [
-            _network(config.simulated(name), options.counters if number == 0 else None)
-            for number, name in enumerate(names)
-        ]
+        _check_others(names, counted=options.counters is not None)
+        sources = [config.simulated(name) for name in names]
+        networks = _told_apart(
+            sources,
+            [
+                _network(source, options.counters if number == 0 else None)
+                for number, source in enumerate(sources)
+            ],
+        )
         costs = [
             simulate(network, _chosen(config, name, options.set or ()))
             for name, network in zip(names, networks, strict=True)
@@ -92,12 +97,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _path(text: str) -> Path:
-    if not text:
-        raise argparse.ArgumentTypeError("must name a file, not be empty")
-    return Path(text)
-
-
 def _check_outputs(options: argparse.Namespace, names: Sequence[str]) -> None:
     """Refuse to write a file over one that is read, or two into one."""
     written = {"--csv": options.csv, "--html": options.html}
@@ -114,6 +113,42 @@ def _read(options: argparse.Namespace, names: Sequence[str]) -> Iterator[Path]:
     yield from filter(None, (Path(options.config), options.counters))
     for name in map(Path, names):
         yield from (name, name / intnet.JSON_FILE, name / intnet.TENSOR_FILE)
+
+
+def _place(source: str) -> Path | None:
+    """Return where a network lies; None of one that is known by name."""
+    return Path(source).resolve() if source and Path(source).exists() else None
+
+
+def _check_others(names: Sequence[str], *, counted: bool) -> None:
+    """Refuse a network beside itself, unless activity is ``counted`` of the first alone."""
+    known: set[Path | str] = set()
+    for number, name in enumerate(names):
+        one = _place(name) or name
+        if one in known:
+            raise ParameterError(f"--compare must name other networks, not {name} once more")
+        if not (counted and number == 0):
+            known.add(one)
+
+
+def _told_apart(sources: Sequence[str], networks: Sequence[Network]) -> list[Network]:
+    """Name networks that lie in files of one name by as much of their paths as tells them apart."""
+    found = []
+    places = [_place(source) for source in sources]
+    for network, place in zip(networks, places, strict=True):
+        others = {
+            other
+            for each, other in zip(networks, places, strict=True)
+            if each.name == network.name and other != place
+        }
+        if place is not None and others:
+            ends = {other.parts for other in others if other is not None}
+            count = 2
+            while any(parts[-count:] == place.parts[-count:] for parts in ends):
+                count += 1
+            network = dataclasses.replace(network, name="/".join(place.parts[-count:]))
+        found.append(network)
+    return found
 
 
 def _network(source: str, counters: Path | None) -> Network:
@@ -164,7 +199,7 @@ def _json(costs: Sequence[ChipCost], networks: Sequence[Network], warnings: Sequ
 def _write(file: Path | None, text: str) -> None:
     if file is not None:
         try:
-            file.parent.mkdir(parents=True, exist_ok=True)
+            cli.make_folder(file.parent)
             cli.replace(file, text.encode())
         except OSError as error:
             cli.bad_input(PROGRAM, f"{file} must be writable: {error.strerror}")

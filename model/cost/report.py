@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """One page of HTML about the cost of networks: no script, and nothing that it loads.
 
-``report.html`` beside it holds the order, ``report.css`` the style. With a single page of tables
-and SVG whose shapes are computed anyway, `string.Template` does what a template engine would,
-without another dependency of this leaf. `scripts.report` takes style and parts from here.
+``report.html`` beside it holds the order, ``report.css`` and ``wide.css`` the style. With a single
+page of tables and SVG whose shapes are computed anyway, `string.Template` does what a template
+engine would, without another dependency of this leaf. `scripts.report` takes style and parts from
+here.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ __all__ = ["breakdown", "by_layer", "configurations", "items", "layers", "page",
            "summary", "table"]  # fmt: skip
 
 _TEMPLATE = Path(__file__).with_suffix(".html")
-_STYLE = Path(__file__).with_suffix(".css")
+_STYLES = (Path(__file__).with_name("wide.css"), Path(__file__).with_suffix(".css"))
 _UTILISATION = ("copies %", "unique %", "arrays %")
 
 
@@ -68,7 +69,7 @@ def page(costs: Sequence[ChipCost], warnings: Sequence[str] = ()) -> str:
 
 def style() -> str:
     """Return the style sheet that all parts need."""
-    return _STYLE.read_text("utf-8")
+    return "".join(file.read_text("utf-8") for file in _STYLES)
 
 
 def summary(costs: Iterable[ChipCost]) -> str:

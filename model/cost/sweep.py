@@ -118,7 +118,7 @@ def _parser() -> cli.Parser:
 
 def _make(folder: Path) -> None:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        cli.make_folder(folder)
     except OSError as error:
         raise cli.OutputError(f"--out must be writable: {folder}: {error.strerror}") from None
 
