@@ -21,7 +21,7 @@ from torch import nn
 
 from hw.cli import replace
 
-__all__ = ["CheckpointError", "load_into", "match", "read", "replace", "write"]
+__all__ = ["CheckpointError", "check_same", "load_into", "match", "read", "replace", "write"]
 
 FORMAT = 1
 MAX_BYTES = 1 << 31
@@ -92,6 +92,21 @@ def read(file: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     if version != FORMAT:
         raise CheckpointError(f"{file} must have format {FORMAT}, not {version!r:.60}")
     return tensors, facts
+
+
+def check_same(rule: str, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """Check that settings are those of a run.
+
+    Raises
+    ------
+    CheckpointError
+        With the rule, and the first setting that differs.
+    """
+    for name in {**wanted, **stored}:
+        if stored.get(name) != wanted.get(name):
+            raise CheckpointError(
+                f"{rule}: its {name} is {stored.get(name)!r:.60}, not {wanted.get(name)!r:.60}"
+            )
 
 
 def match(

@@ -111,9 +111,7 @@ def options_parser() -> cli.Parser:
     """Return the command line."""
     parser = cli.Parser(PROGRAM, "Compress a trained network for crossbars, by training on.")
     parser.add_argument("source", type=Path, metavar="CKPT", help="model.safetensors of a run")
-    parser.add_argument(
-        "--out", type=run_folder.folder, required=True, metavar="DIR", help="folder of the run"
-    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the run")
     parser.add_argument("--data", type=Path, default=Path("data"), metavar="DIR", help="data sets")
     parser.add_argument("--resume", action="store_true", help="go on where the folder's run was")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")

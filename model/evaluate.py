@@ -93,11 +93,22 @@ def load_network(file: Path) -> tuple[nn.Module, Recipe, dict[str, Any]]:
     given = checkpoint.match(network.state_dict(), tensors, "model.")
     network.load_state_dict(given, assign=True)
     if isinstance(network, QuantNetwork):
-        check_integers(network)
+        try:
+            check_integers(network)
+        except ParameterError as error:
+            raise checkpoint.CheckpointError(f"{file}: {error}") from None
     for name, value in given.items():
         if value.is_floating_point() and not bool((value.abs() <= LARGEST).all()):
             raise checkpoint.CheckpointError(
                 f"{name} in {file} must hold numbers from -{LARGEST:g} to {LARGEST:g}"
+            )
+        if name.endswith("running_var") and bool((value < 0).any()):
+            raise checkpoint.CheckpointError(
+                f"{name} in {file} must hold variances, at least 0, not {value.min():g}"
+            )
+        if name == "std" and not bool((value > 0).all()):
+            raise checkpoint.CheckpointError(
+                f"{name} in {file} must hold deviations above 0, not {value.min():g}"
             )
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network.eval(), recipe, data

@@ -8,7 +8,6 @@ passes such locks on.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import fcntl
 import os
@@ -18,20 +17,7 @@ from pathlib import Path
 from hw import cli
 from hw.params import ParameterError
 
-__all__ = ["folder", "held"]
-
-
-def folder(text: str) -> Path:
-    """Return a folder that an option names; an argparse type.
-
-    Raises
-    ------
-    argparse.ArgumentTypeError
-        If it names none: ``Path("")`` would be the working directory.
-    """
-    if not text:
-        raise argparse.ArgumentTypeError("the folder must have a name")
-    return Path(text)
+__all__ = ["held"]
 
 
 @contextlib.contextmanager

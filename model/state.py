@@ -90,10 +90,12 @@ class State:
             If it is damaged, hostile, or of another recipe.
         """
         tensors, facts = checkpoint.read(file)
-        if Recipe.read(facts.get("recipe")) != recipe:
-            raise checkpoint.CheckpointError(f"{file} must be of the same recipe, not another")
-        if facts.get("compression") != self.record:
-            raise checkpoint.CheckpointError(f"{file} must be compressed alike, not otherwise")
+        wanted = dataclasses.asdict(recipe)
+        stored = dataclasses.asdict(Recipe.read(facts.get("recipe")))
+        checkpoint.check_same(f"{file} must be of the same recipe", stored, wanted)
+        compressed = facts.get("compression")
+        found = compressed if isinstance(compressed, dict) else {}
+        checkpoint.check_same(f"{file} must be compressed alike", found, self.record or {})
         epoch, log = facts.get("epoch"), facts.get("log")
         if type(epoch) is not int or not 0 <= epoch <= recipe.epochs:
             raise checkpoint.CheckpointError(

@@ -213,9 +213,7 @@ def options_parser() -> cli.Parser:
     fields = {field.name: field for field in dataclasses.fields(Recipe)}
     del fields["start"]  # it follows from --from
     parser.add_argument("model", metavar="MODEL", help=fields.pop("model").metadata["help"])
-    parser.add_argument(
-        "--out", type=run_folder.folder, required=True, metavar="DIR", help="folder of the run"
-    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the run")
     parser.add_argument("--data", type=Path, default=Path("data"), metavar="DIR", help="data sets")
     parser.add_argument("--resume", action="store_true", help="go on where the folder's run was")
     parser.add_argument(

@@ -7,6 +7,7 @@ however often it is killed.
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from pathlib import Path
 
@@ -66,8 +67,9 @@ def final_accuracy(out: Path, recipe: Recipe) -> float:
     """
     file = out / FINAL
     _, facts = checkpoint.read(file)
-    if Recipe.read(facts.get("recipe")) != recipe:
-        raise checkpoint.CheckpointError(f"{file} must be of the same recipe, not another")
+    stored = dataclasses.asdict(Recipe.read(facts.get("recipe")))
+    rule = f"{file} must be of the same recipe"
+    checkpoint.check_same(rule, stored, dataclasses.asdict(recipe))
     try:
         return float(facts["log"][-1]["accuracy"])
     except (KeyError, IndexError, TypeError, ValueError):

@@ -93,9 +93,29 @@ def test_exponents_and_tables_stay_while_it_trains(trained, data, file):
 )  # fmt: skip
 def test_hostile_numbers(trained, tmp_path, name, value, message):
     tensors, facts = checkpoint.read(trained[1])
-    checkpoint.write(tmp_path / "bad", tensors | {f"model.{name}": value}, facts)
-    with pytest.raises(ParameterError, match=f"^{re.escape(name)} {message}$"):
-        load_network(tmp_path / "bad")
+    file = tmp_path / "bad"
+    checkpoint.write(file, tensors | {f"model.{name}": value}, facts)
+    told = f"^{re.escape(f'{file}: {name}')} {message}$"
+    with pytest.raises(checkpoint.CheckpointError, match=told):
+        load_network(file)
+
+
+@pytest.mark.parametrize(
+    ("ending", "value", "message"),
+    [
+        (".running_var", -1.0, "must hold variances, at least 0, not -1"),
+        ("std", 0.0, "must hold deviations above 0, not 0"),
+    ],
+)
+def test_numbers_that_are_none_of_their_kind(trained, tmp_path, ending, value, message):
+    tensors, facts = checkpoint.read(trained[1])
+    name = next(each for each in tensors if each.startswith("model.") and each.endswith(ending))
+    tensors[name].view(-1)[0] = value
+    file = tmp_path / "bad"
+    checkpoint.write(file, tensors, facts)
+    told = f"{name.removeprefix('model.')} in {file} {message}"
+    with pytest.raises(checkpoint.CheckpointError, match=f"^{re.escape(told)}$"):
+        load_network(file)
 
 
 @pytest.mark.parametrize(

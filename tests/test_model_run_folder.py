@@ -57,7 +57,7 @@ def test_a_folder_without_a_name(tmp_path, monkeypatch, capsys, main):
     with pytest.raises(SystemExit, match="^2$"):
         main([*LINE[:1], "--out", ""])
     error = capsys.readouterr().err
-    assert "error: argument --out: the folder must have a name (see --help)\n" in error
+    assert "error: argument --out: must name a file or folder, not be empty (see --help)\n" in error
     assert error.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
 

@@ -101,7 +101,7 @@ HOSTILE = {
                "must name its tensors in at most 200 printable characters"),
     "no recipe": (facts_changed(recipe=None), "a recipe must be an object, not NoneType"),
     "another recipe": (facts_changed(recipe={"model": "psp_24_1"}),
-                       "must be of the same recipe, not another"),
+                       "must be of the same recipe: its model is 'psp_24_1', not "),
     "word": (facts_changed(epoch="1"), NO_EPOCH + "'1'"),
     "bool": (facts_changed(epoch=True), NO_EPOCH + "True"),
     "float": (facts_changed(epoch=1.0), NO_EPOCH + "1.0"),

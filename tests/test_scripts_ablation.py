@@ -148,8 +148,8 @@ def test_another_recipe_is_refused(whole, capsys, only):
     assert caught.value.code == 2
     folder = whole / "runs" / f"{only[1]}-0"
     assert capsys.readouterr().err == (
-        f"{ablation.PROGRAM}: error: {folder / train.FINAL} must be of the same recipe, "
-        "not another\n"
+        f"{ablation.PROGRAM}: error: {folder / train.FINAL} must be of the same recipe: "
+        "its epochs is 1, not 2\n"
     )
     assert (whole / "runs/ablation.json").read_bytes() == before
 

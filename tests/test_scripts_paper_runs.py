@@ -135,7 +135,7 @@ def test_a_complete_run_of_another_recipe_is_refused(tmp_path, capsys):
     capsys.readouterr()
     file = tmp_path / "synthetic-sp_12_1-0" / train.FINAL
     assert refused(capsys, tmp_path, "sp_12_1") == (
-        f"{paper_runs.PROGRAM}: error: {file} must be of the same recipe, not another\n"
+        f"{paper_runs.PROGRAM}: error: {file} must be of the same recipe: its epochs is 1, not 2\n"
     )
 
 
