@@ -57,6 +57,20 @@ class CrossbarModule:
         """Of a weight."""
         return -(-self.weight_bits // self.array.cell_bits)
 
+    def outputs(self, columns: int) -> int:
+        """Return how many whole weights the columns of a crossbar hold: a page's outputs.
+
+        Raises
+        ------
+        ParameterError
+            If they hold none.
+        """
+        if self.cells > columns:
+            raise ParameterError(
+                f"columns must be at least the {self.cells} cells of a weight, not {columns}"
+            )
+        return columns // self.cells
+
 
 def crossbar_modules(network: nn.Module) -> list[CrossbarModule]:
     """Return a network's crossbar layers, numbered as in the integer network: stem, body, head.

@@ -193,12 +193,8 @@ class AlignedPruning:
                 parametrize.register_parametrization(layer.offset, "bias", _Bias(pages))
 
     def _pages(self, layer: CrossbarModule) -> Pages:
-        if layer.cells > self.columns:
-            raise ParameterError(
-                f"columns must be at least the {layer.cells} cells of a weight, not {self.columns}"
-            )
         return Pages(
-            tuple(layer.module.weight.shape), self.rows, self.columns // layer.cells,
+            tuple(layer.module.weight.shape), self.rows, layer.outputs(self.columns),
             kernels=self.kernels, carried=layer.carried,
         )  # fmt: skip
 

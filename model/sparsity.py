@@ -207,7 +207,7 @@ class TwofoldSparsity:
         kept = page_mask(
             shape[1:].numel(), shape[0], layer=number, array_rows=layer.array.rows,
             sparsity=self.sparsity, granularity=self.granularity,
-            page_outputs=max(1, self.columns // layer.cells),
+            page_outputs=layer.outputs(self.columns),
         )  # fmt: skip
         if not kept.any():
             raise ParameterError(

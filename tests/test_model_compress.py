@@ -139,6 +139,10 @@ def test_a_penalty_that_diverges_leaves_the_last_state(trained, tmp_path, capsys
             ),
         ),
         (["--columns", "3"], "columns must be at least the 4 cells of a weight, not 3"),
+        (
+            ["--method", "twofold", "--columns", "3"],
+            "columns must be at least the 4 cells of a weight, not 3",
+        ),
         (["--rate", "-1"], "rate must be a number from 0 to 10, not -1.0"),
         (
             ["--bit-penalty", "0.5"],
