@@ -22,7 +22,7 @@ __all__ = ["PICTURE", "draw", "main", "params"]
 PROGRAM = "python -m scripts.data_walk"
 ROOT = Path(__file__).parent.parent
 PICTURE = ROOT / "docs/results/data.svg"
-WIDE, HIGH, ACROSS, DOWN, MARGIN = 136, 76, 216, 150, 20
+WIDE, HIGH, ACROSS, DOWN, MARGIN = 160, 76, 236, 150, 20
 """Pixels of a box, from one to the next beside it and below it, and around all."""
 
 _STYLE = (

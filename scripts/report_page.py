@@ -35,7 +35,9 @@ def page(found: Found) -> str:
         title=escape(network["name"]),
         about=escape(_about(network)),
         digest=network["digest"],
-        keys=_keys(facts),
+        keys=_keys(
+            facts, f"{found.cost.config.name}, ADCs of {found.cost.config.adc_levels} levels"
+        ),
         data_path=report_pictures.data_path(found.net, found.image, found.pixels[0]),
         accuracy=_accuracy(found),
         exactness=_exactness(facts),
@@ -58,8 +60,8 @@ def _about(network: Mapping[str, Any]) -> str:
     )
 
 
-def _keys(facts: Mapping[str, Any]) -> str:
-    """Return the figures that a reader looks for first."""
+def _keys(facts: Mapping[str, Any], chip: str) -> str:
+    """Return the figures that a reader looks for first; of cost, for which chip."""
     accuracy, rtl, cost = facts["accuracy"], facts["rtl"], facts["cost"]
     share = 100 * accuracy["correct"] / accuracy["images"]
     found = [(f"{share:.2f} %", f"of {accuracy['images']:,} test images, integers only")]
@@ -84,9 +86,9 @@ def _keys(facts: Mapping[str, Any]) -> str:
             (f"{whole['lut']:,} LUT", f"{whole['ff']:,} FF, {whole['block_rams']} block RAM")
         )
     found += [
-        (si(cost["energy_j"], "J"), "an image on RRAM, by the cost model"),
-        (si(cost["latency_s"], "s"), "an image on RRAM, by the cost model"),
-        (f"{1e6 * cost['area_m2']:.2f} mm²", "of RRAM crossbars and periphery, by the model"),
+        (si(cost["energy_j"], "J"), f"an image on RRAM, by the cost model: {chip}"),
+        (si(cost["latency_s"], "s"), f"an image on RRAM, by the cost model: {chip}"),
+        (f"{1e6 * cost['area_m2']:.2f} mm²", f"of RRAM crossbars and periphery: {chip}"),
     ]
     cells = (f'<div class="key"><b>{escape(b)}</b><span>{escape(s)}</span></div>' for b, s in found)
     return f'<div class="keys">{"".join(cells)}</div>'
