@@ -27,6 +27,7 @@ __all__ = [
     "address_bits",
     "channel_directions",
     "check_integer",
+    "check_number",
     "group_size",
 ]
 
@@ -64,6 +65,23 @@ def check_integer(name: str, value: object, low: int, high: int) -> int:
     if not low <= value <= high:
         # A value from a file may be of any length.
         raise ParameterError(f"{name} must be an integer from {low} to {high}, not {value!s:.60}")
+    return value
+
+
+def check_number(name: str, value: object, low: float, high: float) -> float:
+    """Return ``value`` if it is a number in ``low…high``; NaN is not.
+
+    Raises
+    ------
+    ParameterTypeError
+        If ``value`` is no ``int`` or ``float``.
+    ParameterError
+        If it lies outside the range.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ParameterTypeError(f"{name} must be a number, not {value!r:.60}")
+    if not low <= value <= high:  # false for NaN, too
+        raise ParameterError(f"{name} must be a number from {low:g} to {high:g}, not {value!r:.60}")
     return value
 
 

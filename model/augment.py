@@ -18,7 +18,7 @@ import functools
 import torch
 from torch.nn import functional
 
-from hw.params import ParameterError, check_integer
+from hw.params import ParameterError, check_integer, check_number
 
 __all__ = ["DRAWS", "Augment", "normalise"]
 
@@ -105,8 +105,7 @@ class Augment:
         check_integer("translate", self.translate, 0, MAX_PIXELS)
         check_integer("cutout", self.cutout, 0, MAX_PIXELS)
         for name, value, high in (("colour", self.colour, 1.0), ("affine", self.affine, 0.5)):
-            if not 0.0 <= value <= high:
-                raise ParameterError(f"{name} must be a number from 0 to {high}, not {value}")
+            check_number(name, value, 0, high)
 
     def draw(self, count: int, generator: torch.Generator) -> torch.Tensor:
         """Draw the random numbers of ``count`` images.

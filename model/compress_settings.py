@@ -7,8 +7,8 @@ import dataclasses
 import functools
 from typing import Any
 
-from hw.params import ParameterError, check_integer
-from model.compression import Compression, Several
+from hw.params import ParameterError, check_integer, check_number
+from model.compression import MAX_PENALTY, Compression, Several
 from model.crossbar_sum import ArrayShape
 from model.prune import AlignedPruning
 from model.sparsity import TwofoldSparsity
@@ -69,10 +69,7 @@ class Compress:
                     f"{name} must be at least 0 and below 1, not {getattr(self, name):g}"
                 )
         for name in ("penalty", "bit_penalty"):
-            if not 0 <= getattr(self, name) < float("inf"):
-                raise ParameterError(
-                    f"{name} must be a number of at least 0, not {getattr(self, name):g}"
-                )
+            check_number(name, getattr(self, name), 0, MAX_PENALTY)
         if self.page_sparsity and self.method != "joint":
             raise ParameterError(
                 f"page_sparsity must be 0 for {self.method}, not {self.page_sparsity:g}: "

@@ -22,7 +22,10 @@ from model.quant_network import QuantCrossbar, QuantNetwork
 from model.resnet import ConvNorm, ResNet
 from model.schedule import schedule
 
-__all__ = ["Compression", "CrossbarModule", "Several", "crossbar_modules"]
+__all__ = ["MAX_PENALTY", "Compression", "CrossbarModule", "Several", "crossbar_modules"]
+
+MAX_PENALTY = 1e6
+"""Of λ and β."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -27,8 +27,8 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
-from hw.params import ParameterError, check_integer
-from model.compression import CrossbarModule, crossbar_modules
+from hw.params import ParameterError, check_integer, check_number
+from model.compression import MAX_PENALTY, CrossbarModule, crossbar_modules
 
 __all__ = ["AlignedPruning", "Pages"]
 
@@ -164,8 +164,7 @@ class AlignedPruning:
     ) -> None:  # fmt: skip
         if not 0 <= sparsity < 1:  # false for NaN, too
             raise ParameterError(f"sparsity must be at least 0 and below 1, not {sparsity:g}")
-        if not 0 <= penalty < math.inf:
-            raise ParameterError(f"penalty must be a number of at least 0, not {penalty:g}")
+        check_number("penalty", penalty, 0, MAX_PENALTY)
         if not 0 <= begin < end <= 1:
             raise ParameterError(
                 f"begin and end must be shares of the run in their order, not {begin:g} and {end:g}"
@@ -209,7 +208,7 @@ class AlignedPruning:
             name = min(layers, key=lambda name: layers[name].kept.numel())
             pages = layers[name]
             raise ParameterError(
-                f"sparsity must be at most {math.floor(1000 * most / total) / 1000:g}, "
+                f"sparsity of pages must be at most {math.floor(1000 * most / total) / 1000:g}, "
                 f"not {self.sparsity:g}: more would empty {name}, "
                 f"which has {pages.tiles}x{pages.groups} pages"
             )

@@ -14,7 +14,7 @@ from typing import Any, get_args
 
 from torch import nn
 
-from hw.params import ParameterError, ParameterTypeError, check_integer
+from hw.params import ParameterError, ParameterTypeError, check_integer, check_number
 from model.crossbar_sum import ArrayShape
 from model.layers import NAMES, Shortcut
 from model.psp import BLOCKS, DEFAULT_FORM, BlockForm, create_model
@@ -105,7 +105,7 @@ class Recipe:
             elif isinstance(field.default, int):
                 check_integer(field.name, value, *rule["range"])
             else:
-                _check_number(field.name, value, *rule["range"])
+                check_number(field.name, value, *rule["range"])
 
     @classmethod
     def read(cls, facts: object) -> Recipe:
@@ -169,11 +169,3 @@ class Recipe:
             return progress / self.warmup
         down = (progress - self.warmup) / (1.0 - self.warmup)
         return (1.0 + math.cos(math.pi * down)) / 2 if self.schedule == "cosine" else 1.0 - down
-
-
-def _check_number(name: str, value: object, low: float, high: float) -> None:
-    """Refuse what is no finite number from ``low`` to ``high``."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ParameterTypeError(f"{name} must be a number, not {value!r:.60}")
-    if not low <= value <= high:  # false for NaN, too
-        raise ParameterError(f"{name} must be a number from {low:g} to {high:g}, not {value!r:.60}")

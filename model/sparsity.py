@@ -33,9 +33,9 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from hw.lfsr_params import MIN_POSITIONS, LfsrMask, page_seed
-from hw.params import ParameterError, check_integer
+from hw.params import ParameterError, check_integer, check_number
 from model.cell_energy import Encoding, best_zero_point, weight_energy
-from model.compression import CrossbarModule, crossbar_modules
+from model.compression import MAX_PENALTY, CrossbarModule, crossbar_modules
 from model.quant import two_to
 from model.quant_layers import QuantConv, QuantHead
 from model.quant_network import QuantNetwork
@@ -170,11 +170,11 @@ class TwofoldSparsity:
         granularity: Granularity = "row", encoding: Encoding = "offset", head: bool = False,
         phase: float = 0.3, reach: float = 4.0, columns: int = 64,
     ) -> None:  # fmt: skip
-        _check("sparsity", sparsity, 0, 0.999)
-        _check("penalty", penalty, 0, 1e6)
-        _check("bit_penalty", bit_penalty, 0, 1e6)
-        _check("phase", phase, 0, 1)
-        _check("reach", reach, 0.1, 256)
+        check_number("sparsity", sparsity, 0, 0.999)
+        check_number("penalty", penalty, 0, MAX_PENALTY)
+        check_number("bit_penalty", bit_penalty, 0, MAX_PENALTY)
+        check_number("phase", phase, 0, 1)
+        check_number("reach", reach, 0.1, 256)
         if granularity not in get_args(Granularity):
             raise ParameterError(f"granularity must be one of row, weight, not {granularity!r:.60}")
         weight_energy(encoding)
@@ -283,11 +283,6 @@ class TwofoldSparsity:
                 codes = codes[mask.kept]  # the others are not read
             integers = codes.cpu().numpy().astype(np.int64)
             layer.zero_point.fill_(best_zero_point(integers, layer.weight_bits, clipped=clipped))
-
-
-def _check(name: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:  # false for NaN, too
-        raise ParameterError(f"{name} must be a number from {low:g} to {high:g}, not {value:g}")
 
 
 def _mask_of(layer: nn.Module) -> _Mask | None:

@@ -27,7 +27,8 @@ of one method are points of a curve. The file is
       "energy_pj": {"none": …, "rows": …, "masked": …},   cells, by what is not read
       "adc_pj": {"none": …, "rows": …, "masked": …},      conversions, by the same
       "pairs": [a, b, c, d],            cells with 00, 01, 10, 11 that are read where rows are gated
-      "cycles": 590736                  of the accelerator for an image; null where not counted
+      "cycles": 590736                  for an image, by `hw.timing`, as co-simulation
+                                        counts them; null of a network without RTL
     }, …]}
 """
 
@@ -42,7 +43,10 @@ from typing import Any, get_args
 import numpy as np
 
 from hw import cli
+from hw.accelerator_params import FitError
 from hw.params import ParameterError
+from hw.plan import plan
+from hw.timing import accelerator_cycles
 from model import checkpoint, compress_report, golden, intnet
 from model.cell_energy import Skip, network_energy
 from model.compress_settings import Compress
@@ -54,7 +58,7 @@ from model.shrink import shrink
 from scripts.compression_tables import draw, energy_table, papers_table, runs_table
 from scripts.tables import insert
 
-__all__ = ["main", "measure"]
+__all__ = ["cycles", "main", "measure"]
 
 PROGRAM = "python -m scripts.compression"
 ROOT = Path(__file__).parent.parent
@@ -68,7 +72,7 @@ CROSSBAR = (64, 64)
 
 
 def measure(
-    folder: Path, dataset: Dataset, cycles: int | None = None, floats: Path | None = None,
+    folder: Path, dataset: Dataset, floats: Path | None = None,
     crossbar: tuple[int, int] = CROSSBAR,
 ) -> dict[str, Any]:  # fmt: skip
     """Return the record of a run, or of an integer network.
@@ -79,8 +83,6 @@ def measure(
         With ``report.json`` and ``model.safetensors``, or with ``intnet.json``.
     dataset : Dataset
         Whose test images are classified.
-    cycles : int, optional
-        Of the accelerator, if they were counted.
     floats : Path, optional
         Checkpoint of a run of floats, compressed, that the run went on from.
     crossbar : tuple of int
@@ -137,8 +139,16 @@ def measure(
         "energy_pj": {k: round(sum(x.cell_pj for x in v), 1) for k, v in energies.items()},
         "adc_pj": {k: round(sum(x.adc_pj for x in v), 1) for k, v in energies.items()},
         "pairs": np.sum([each.pairs for each in energies["rows"]], 0).tolist(),
-        "cycles": cycles,
+        "cycles": cycles(net, columns),
     }
+
+
+def cycles(net: intnet.IntNet, columns: int) -> int | None:
+    """Return what an image takes on the accelerator, if the network is one that it runs."""
+    try:
+        return accelerator_cycles(plan(net, columns=columns, columns_per_adc=8, mode="fused"))
+    except FitError:
+        return None
 
 
 def _epochs(floats: Path, start: str) -> int:
@@ -162,10 +172,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = cli.Parser(PROGRAM, "Put compressed networks beside each other.")
     parser.add_argument("--add", type=Path, metavar="DIR", help="measure a run, and record it")
     parser.add_argument(
-        "--cycles", type=cli.integer("cycles", 1, 1 << 40), metavar="COUNT",
-        help="of the accelerator for an image of the run that is added",
-    )  # fmt: skip
-    parser.add_argument(
         "--floats", type=Path, metavar="FILE",
         help="compressed checkpoint of floats that the run that is added went on from",
     )  # fmt: skip
@@ -183,7 +189,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.add is not None:
             dataset = load(DATASET, options.data, image_size=32)
             crossbar = options.rows, options.columns
-            found = measure(options.add, dataset, options.cycles, options.floats, crossbar)
+            found = measure(options.add, dataset, options.floats, crossbar)
             runs = sorted(
                 [*(run for run in runs if run["name"] != found["name"]), found],
                 key=lambda run: (run["network"], run["method"] != "none", run["name"]),

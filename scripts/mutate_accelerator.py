@@ -33,8 +33,9 @@ from hw.accelerator_params import AcceleratorParams
 from model import agreement
 from model.agreement import MismatchError
 from scripts import mutate_invisible
-from scripts.mutate import LINT, Fault, Verdict, list_faults
 from scripts.mutate_networks import DESIGNS, Case
+from scripts.rtl_faults import LINT, Fault, list_faults
+from scripts.verdicts import Verdict
 
 __all__ = ["BLOCKS", "Mutated", "check", "judge", "mutated"]
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from fpga import yosys
 from hw.accelerator_params import AcceleratorParams
 from hw.sequencer import entry_layout, entry_of
-from scripts.mutate import Fault
+from scripts.rtl_faults import Fault
 
 __all__ = ["prove"]
 

@@ -28,9 +28,9 @@ import pytest
 from rich.progress import track
 
 from hw import cli
-from scripts.mutate import Verdict
 from scripts.python_faults import FaultyImporter, list_faults
 from scripts.tables import ROOT, VERIFICATION, insert
+from scripts.verdicts import Verdict, read_verdicts, write_verdicts
 
 __all__ = ["FILES", "check", "equivalents", "listing", "main", "stored", "table"]
 
@@ -198,10 +198,8 @@ def listing(verdicts: Sequence[Verdict]) -> str:
 
 
 def stored() -> list[Verdict]:
-    """Read the verdicts that were stored; none, where there is no file."""
-    if not RESULTS.exists():
-        return []
-    return [Verdict(**each) for each in json.loads(RESULTS.read_text(encoding="utf-8"))]
+    """Read the verdicts that were stored."""
+    return read_verdicts(RESULTS)
 
 
 def numbers_left(file: str) -> list[int]:
@@ -220,8 +218,7 @@ def update(verdicts: Sequence[Verdict]) -> None:
         for fault in list_faults((ROOT / file).read_text(encoding="utf-8"))
     ]
     every = [known[key] for key in keys if key in known]
-    text = json.dumps([dataclasses.asdict(each) for each in every], indent=1, ensure_ascii=False)
-    cli.replace(RESULTS, (text + "\n").encode())
+    write_verdicts(RESULTS, every)
     insert(VERIFICATION, "python-mutants", table(every))
     insert(VERIFICATION, "python-survivors", listing(every))
 

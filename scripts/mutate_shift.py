@@ -23,7 +23,8 @@ from cosim.vectors import moved, random_maps
 from fpga import yosys
 from hw.params import ShiftParams
 from hw.shift import ShiftModule
-from scripts.mutate import LINT, SEED, Verdict, list_faults
+from scripts.rtl_faults import LINT, SEED, list_faults
+from scripts.verdicts import Verdict
 
 SHAPES = (ShiftParams(height=4, width=4, bits=2), ShiftParams(height=6, width=4, bits=2))
 

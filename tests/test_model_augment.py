@@ -212,7 +212,7 @@ def test_memory_format_is_as_asked(options: dict[str, object]) -> None:
     [
         ({"translate": -1}, "translate must be an integer from 0 to 1024, not -1"),
         ({"cutout": 1.0}, "cutout must be an integer from 0 to 1024, not 1.0"),
-        ({"colour": 1.5}, "colour must be a number from 0 to 1.0, not 1.5"),
+        ({"colour": 1.5}, "colour must be a number from 0 to 1, not 1.5"),
         ({"affine": math.nan}, "affine must be a number from 0 to 0.5, not nan"),
     ],
     ids=str,

@@ -114,12 +114,12 @@ def test_a_penalty_that_diverges_leaves_the_last_state(trained, tmp_path, capsys
         (
             ["--sparsity", "0.9"],
             (
-                "sparsity must be at most 0.5, not 0.9: more would empty body.0.first, "
+                "sparsity of pages must be at most 0.5, not 0.9: more would empty body.0.first, "
                 "which has 1x2 pages"
             ),
         ),
-        (["--penalty", "-1"], "penalty must be a number of at least 0, not -1"),
-        (["--bit-penalty", "inf"], "bit_penalty must be a number of at least 0, not inf"),
+        (["--penalty", "-1"], "penalty must be a number from 0 to 1e+06, not -1.0"),
+        (["--bit-penalty", "inf"], "bit_penalty must be a number from 0 to 1e+06, not inf"),
         (
             ["--page-sparsity", "0.1"],
             (

@@ -227,7 +227,7 @@ def test_zero_points_are_chosen_only_where_they_are_free(dense):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"sparsity": 1.0}, "sparsity must be a number from 0 to 0.999, not 1"),
+        ({"sparsity": 1.0}, "sparsity must be a number from 0 to 0.999, not 1.0"),
         ({"penalty": -1}, "penalty must be a number from 0 to 1e+06, not -1"),
         ({"bit_penalty": float("nan")}, "bit_penalty must be a number from 0 to 1e+06, not nan"),
         ({"phase": 2}, "phase must be a number from 0 to 1, not 2"),

@@ -12,7 +12,9 @@ from hw.params import ShiftParams
 from hw.sequencer import entry_layout
 from hw.shift import ShiftModule
 from scripts import mutate, mutate_accelerator, mutate_invisible, mutate_networks, mutate_shift
+from scripts.rtl_faults import Fault, list_faults
 from scripts.tables import VERIFICATION
+from scripts.verdicts import Verdict
 
 PARAMS = ShiftParams(height=6, width=4, bits=2)
 
@@ -51,10 +53,10 @@ def test_yosys_lists_the_same_faults_each_time():
 
 
 VERDICTS = [
-    mutate.Verdict("d", "b", "f", "caught", "maps"),
-    mutate.Verdict("d", "b", "g", "caught", "cycles"),
-    mutate.Verdict("d", "b", "h", "missed", ""),
-    mutate.Verdict("d", "c", "i", "invisible", "SAT, any state"),
+    Verdict("d", "b", "f", "caught", "maps"),
+    Verdict("d", "b", "g", "caught", "cycles"),
+    Verdict("d", "b", "h", "missed", ""),
+    Verdict("d", "c", "i", "invisible", "SAT, any state"),
 ]
 
 
@@ -73,12 +75,10 @@ def test_a_fault_for_people():
     command = (
         r"mutate -mode cnot1 -module m -cell $flatten\tile.$add$sound.v:42$50 -port A -portbit 22"
     )
-    fault = mutate.Fault("tile", f"{command} -ctrlbit 34")
+    fault = Fault("tile", f"{command} -ctrlbit 34")
     assert fault.cell == r"$flatten\tile.$add$sound.v:42$50"
     assert fault.text == "cnot1 by bit 34, A[22] of tile.$add$50"
-    assert mutate.Fault("tile", command.replace("cnot1", "inv")).text == (
-        "inv, A[22] of tile.$add$50"
-    )
+    assert Fault("tile", command.replace("cnot1", "inv")).text == ("inv, A[22] of tile.$add$50")
 
 
 @pytest.mark.parametrize(("verdicts", "code"), [(VERDICTS, 1), (VERDICTS[:2], 0)])
@@ -96,7 +96,7 @@ def test_an_update_keeps_what_is_stored_of_other_designs(monkeypatch, tmp_path):
     document.write_text("".join(marks))
     monkeypatch.setattr(mutate, "VERIFICATION", document)
     monkeypatch.setattr(mutate, "RESULTS", results)
-    other = mutate.Verdict("e", "b", "f", "caught", "maps")
+    other = Verdict("e", "b", "f", "caught", "maps")
     mutate.update([*VERDICTS[:2], other])
     mutate.update(VERDICTS[2:])
     assert mutate.stored() == [*VERDICTS[2:], other]
@@ -147,7 +147,7 @@ end
 def test_a_bit_below_the_threshold_is_proven_invisible_and_one_of_the_threshold_is_not():
     # No a is below -4 by its two lowest bits alone.
     command = "mutate -mode const1 -module mutated -cell compare -port A -portbit"
-    unseen, seen = (mutate.Fault("b", f"{command} {bit}") for bit in (1, 2))
+    unseen, seen = (Fault("b", f"{command} {bit}") for bit in (1, 2))
     proven = mutate_invisible.prove(NETLIST, [unseen, seen])
     assert proven == {unseen: "SAT, any state"}
 
@@ -177,14 +177,14 @@ module \mutated
   end
 end
 """
-    fault = mutate.Fault("b", "mutate -mode inv -module mutated -cell count -port Y -portbit 0")
+    fault = Fault("b", "mutate -mode inv -module mutated -cell count -port Y -portbit 0")
     assert mutate_invisible.prove(netlist, [fault], params) == {}
 
 
 def test_clocks_have_no_faults(tmp_path):
     text = "module m(input c, input d, output reg q); always @(posedge c) q <= d; endmodule"
     (tmp_path / "m.v").write_text(text)
-    faults = mutate.list_faults(["read_verilog m.v", "proc"], tmp_path, 100, {"all": "m/c:*"})
+    faults = list_faults(["read_verilog m.v", "proc"], tmp_path, 100, {"all": "m/c:*"})
     assert faults
     assert not [fault for fault in faults if "CLK" in fault.text]
 

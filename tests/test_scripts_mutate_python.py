@@ -10,10 +10,10 @@ import sys
 import pytest
 
 from scripts import mutate_python
-from scripts.mutate import Verdict
 from scripts.mutate_python import FILES, Subject, judge
 from scripts.python_faults import FaultyImporter, list_faults, seed
 from scripts.tables import ROOT, VERIFICATION
+from scripts.verdicts import Verdict
 
 MAPPING = "model/cost/mapping.py"
 
