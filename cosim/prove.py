@@ -82,7 +82,10 @@ def _arguments(argv: Sequence[str] | None) -> tuple[argparse.Namespace, list[Pro
     if not proofs:
         parser.error(f"no proof is called {arguments.only}")
     if "json" in arguments:
-        cli.check_file(parser, "--json", arguments.json)
+        try:
+            cli.check_file(arguments.json)
+        except cli.OutputError as error:
+            cli.bad_input(PROGRAM, error)
     return arguments, proofs
 
 
@@ -104,7 +107,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     if "json" in arguments:
         text = json.dumps([outcome.as_dict() for outcome in ordered], indent=2, ensure_ascii=False)
-        cli.replace(arguments.json, f"{text}\n".encode())
+        cli.write_file(arguments.json, f"{text}\n".encode())
     return 0 if all(outcome.passed for outcome in ordered) else 1
 
 

@@ -119,7 +119,6 @@ def test_command_line_returns_1_when_a_proof_does_not_count(monkeypatch):
         (["--jobs", "0"], "argument --jobs: jobs must be an integer from 1 to 256, not 0"),
         (["--jobs", "two"], "argument --jobs: jobs must be an integer from 1 to 256, not 'two'"),
         (["--only", "nothing"], "no proof is called nothing"),
-        (["--json", "no-such-folder/x.json"], "no folder no-such-folder"),
         (["--wrong"], "unrecognized arguments: --wrong"),
     ],
 )
@@ -128,3 +127,13 @@ def test_wrong_usage_is_one_line_and_2(argv, message, capsys):
         main(argv)
     assert stopped.value.code == 2
     assert capsys.readouterr().err == f"python -m cosim.prove: error: {message} (see --help)\n"
+
+
+def test_a_file_that_cannot_be_written_is_refused_before_the_proofs(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(prover, "prove", pytest.fail)
+    (tmp_path / "file").touch()
+    place = tmp_path / "file/proofs.json"
+    with pytest.raises(SystemExit, match="^2$"):
+        main(["--json", str(place)])
+    told = f"python -m cosim.prove: error: {place} must be writable: Not a directory\n"
+    assert capsys.readouterr().err == told
