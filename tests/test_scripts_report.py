@@ -26,7 +26,7 @@ from scripts import report, report_facts, report_page, report_pictures, report_s
 NET = random_net("residual", 7, width=12, depth=1, side=32, array_rows=16)
 ZOO = report_facts.folder_of("psp_64_4_int8")
 NAMES = ", ".join(sorted(file.parent.name for file in ZOO.parent.glob("*/intnet.json")))
-NETWORKS = f"one of the zoo ({NAMES}) or a folder with an intnet.json"
+NETWORKS = f"one of the zoo (psp_64_4, {NAMES}) or a folder with an intnet.json"
 IMAGES = "images must be an integer from 1 to 48"
 
 
