@@ -204,11 +204,7 @@ def check_file(file: Path) -> None:
             if not os.access(file, os.W_OK):
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
             return
-        real = Path(os.path.realpath(file))
-        above = next(folder for folder in real.parents if folder.exists())
-        # Permissions alone do not tell, of the superuser or of a file system that cannot.
-        with tempfile.TemporaryFile(dir=above):
-            pass
+        _try(Path(os.path.realpath(file)).parent)
     except OSError as error:
         raise _no_output(file, error) from None
 
@@ -226,6 +222,14 @@ def write_file(file: Path, content: bytes) -> None:
     except OSError as error:
         raise _no_output(file, error) from None
     replace(file, content)
+
+
+def _try(folder: Path) -> None:
+    """Raise what the system would if a file were written into a folder, or it had to be made."""
+    there = next(each for each in (folder, *folder.parents) if each.exists())
+    # Permissions alone do not tell, of the superuser or of a file system that cannot.
+    with tempfile.TemporaryFile(dir=there):
+        pass
 
 
 def _no_output(file: Path, error: OSError) -> OutputError:
@@ -249,29 +253,31 @@ def make_folder(folder: Path) -> None:
         raise NotADirectoryError(reason, os.strerror(reason), str(folder)) from None
 
 
-def check_folder(folder: Path, *, owner: str) -> None:
+def check_folder(folder: Path, *, owner: str | None) -> None:
     """Refuse, before long work, a folder that `write_files` would refuse.
 
     Parameters
     ----------
     folder : Path
         Need not exist.
-    owner : str
-        Name of the file by which an earlier result of the same command is known.
+    owner : str, optional
+        Name of the file by which an earlier result of the same command is known. Of None, the
+        folder may hold anything.
 
     Raises
     ------
     OutputError
-        If it is occupied, or no folder.
+        If it is occupied, or cannot be written.
     """
+    held = []
     try:
-        # What a killed run, or one at the same time, leaves beside its place is nobody's file.
-        held = [entry for entry in folder.iterdir() if not entry.name.startswith(_BESIDE)]
-    except FileNotFoundError:
-        return
+        with contextlib.suppress(FileNotFoundError):
+            # What a killed run, or one at the same time, leaves beside its place is nobody's file.
+            held = [entry for entry in folder.iterdir() if not entry.name.startswith(_BESIDE)]
+        _try(folder.absolute())
     except OSError as error:
         raise _unwritable(folder, error) from None
-    if held and not (folder / owner).is_file():
+    if held and owner is not None and not (folder / owner).is_file():
         raise OutputError(
             f"the output folder must be new, empty or hold an earlier {owner}, "
             f"not other files: {folder}"
@@ -291,27 +297,31 @@ def write_files(folder: Path, files: Mapping[str, str | bytes], *, owner: str) -
     folder : Path
         Made if missing, with its parents.
     files : mapping of str to str or bytes
-        Contents by file name; text becomes UTF-8.
+        Contents by file name, or path in the folder; text becomes UTF-8.
     owner : str
         Name of the file by which an earlier result of the same command is known.
 
     Raises
     ------
     OutputError
-        If the folder is occupied or cannot be written.
+        If the folder is occupied or cannot be written; one that is new goes again.
     """
+    check_folder(folder, owner=owner)
+    new = not folder.exists()
     try:
         make_folder(folder)
-        check_folder(folder, owner=owner)
         with _beside(folder) as place:
             for name, content in files.items():
                 data = content.encode() if isinstance(content, str) else content
+                make_folder(Path(place, name).parent)
                 Path(place, name).write_bytes(data)
             for name in sorted(files, key=lambda name: name != owner):
+                make_folder((folder / name).parent)
                 os.replace(Path(place, name), folder / name)
-    except OutputError:
-        raise
     except OSError as error:
+        if new:
+            with contextlib.suppress(OSError):  # another has written into it
+                folder.rmdir()
         raise _unwritable(folder, error) from None
 
 

@@ -160,6 +160,27 @@ def test_a_file_that_can_be_written_is_not_refused_and_its_check_leaves_nothing(
     assert (tmp_path / "new/deep/file").read_bytes() == b"x"
 
 
+def test_a_folder_that_cannot_be_written_is_refused_before_and_after_the_work(tmp_path):
+    (tmp_path / "file").touch()
+    for folder, reason in {
+        tmp_path / "file": "Not a directory",
+        tmp_path / "file/deep": "Not a directory",
+        Path("/proc/none"): "No such file or directory",
+    }.items():
+        for refuse in (
+            lambda folder: cli.check_folder(folder, owner=None),
+            lambda folder: cli.write_files(folder, {"a": "x"}, owner="a"),
+        ):
+            with pytest.raises(cli.OutputError) as caught:
+                refuse(folder)
+            assert str(caught.value) == f"the output folder must be writable: {folder}: {reason}"
+    cli.check_folder(tmp_path, owner=None)
+    cli.check_folder(tmp_path / "new/deep", owner="a")
+    assert [each.name for each in tmp_path.iterdir()] == ["file"]
+    cli.write_files(tmp_path / "new", {"a": "x", "deep/b": "y"}, owner="a")
+    assert (tmp_path / "new/deep/b").read_text() == "y"
+
+
 def test_a_link_stays_one_and_leads_to_the_new_content(tmp_path):
     (tmp_path / "real").write_bytes(b"old")
     (tmp_path / "link").symlink_to("real")
