@@ -159,6 +159,8 @@ def test_a_mismatch_of_an_executor_leaves_no_page(folder, tmp_path, monkeypatch,
         (["none"], f"a network must be {NETWORKS}, not 'none'"),
         (["{small}"], "the network must put images of 3×32×32 into 10 classes, not 3×8×8 into 10"),
         (["{small}", "--out", "report.pdf"], "--out must end in .html, not be 'report.pdf'"),
+        (["none", "--out", "net/intnet.json/a.html"],
+         "net/intnet.json/a.html must be writable: Not a directory"),
         (["{small}", "--images", "49"], f"argument --images: {IMAGES}, not 49 (see --help)"),
     ],
 )  # fmt: skip
