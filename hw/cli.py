@@ -25,6 +25,7 @@ from hw.params import ParameterError, check_integer
 __all__ = [
     "OutputError",
     "Parser",
+    "ToolError",
     "bad_input",
     "check_file",
     "check_folder",
@@ -49,6 +50,10 @@ class OutputError(OSError):
         if self.filename is None:
             return super().__str__()
         return f"{self.filename} must be writable: {self.strerror}"
+
+
+class ToolError(Exception):
+    """A program that the work needs is missing, or has failed."""
 
 
 def bad_input(program: str, message: object) -> NoReturn:
@@ -92,7 +97,8 @@ def run(main: Callable[[], int | None]) -> NoReturn:
     """End the program with what ``main`` returns, and without a traceback for what may happen.
 
     Ctrl-C is exit code 130. A reader that has seen enough (``| head``) is no error. Anything else
-    that the system refuses, like writing results to a full disk, is one line and exit code 1.
+    that the system refuses, like writing results to a full disk, is one line and exit code 1; so is
+    a `ToolError`.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A path that is no UTF-8 is a good path, and can be told.
@@ -103,6 +109,9 @@ def run(main: Callable[[], int | None]) -> NoReturn:
     except KeyboardInterrupt:
         sys.stderr.write(f"{_named()}interrupted\n")
         code = 130
+    except ToolError as error:
+        sys.stderr.write(f"{_named()}error: {_line(error)}\n")
+        code = 1
     except OSError as error:
         # What is still in the buffer cannot be written either, and Python would try at its end.
         with open(os.devnull, "wb") as nowhere:
