@@ -187,6 +187,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         cli.bad_input(PROGRAM, reason)
     images, _ = zoo_images()
     try:
+        if options.json is not None:
+            cli.check_file(options.json)
         comparisons, files = _run(options, images[options.image])
         if options.json is not None:
             report = {
@@ -197,12 +199,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 "equal": all(each.equal for each in comparisons),
                 "files": [file.name for file in files],
             }
-            cli.make_folder(options.json.parent)
-            cli.replace(options.json, (json.dumps(report, indent=2) + "\n").encode())
+            cli.write_file(options.json, (json.dumps(report, indent=2) + "\n").encode())
     except cli.OutputError as error:
         cli.bad_input(PROGRAM, error)
-    except OSError as error:
-        cli.bad_input(PROGRAM, f"the output must be writable: {error}")
     except (runner.BuildError, runner.SimulationError, simulators.SimulatorError) as error:
         print(f"{PROGRAM}: {error}", file=sys.stderr)
         return 1

@@ -170,7 +170,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.json is not None:
         if options.only != "*":
             parser.error("--json must come without --only: what it writes is of all netlists")
-        cli.check_file(parser, "--json", options.json)
+        try:
+            cli.check_file(options.json)
+        except cli.OutputError as error:
+            cli.bad_input(PROGRAM, error)
     chosen_shapes = [each for each in SHAPES if fnmatch.fnmatchcase(each.name, options.only)]
     chosen_blocks = [
         each for each in equivalence_start.BLOCKS if fnmatch.fnmatchcase(each.name, options.only)
@@ -211,7 +214,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         text = json.dumps(
             {"paired": shapes, "from the start": blocks}, indent=1, ensure_ascii=False
         )
-        cli.replace(options.json, f"{text}\n".encode())
+        cli.write_file(options.json, f"{text}\n".encode())
     return 0 if good else 1
 
 

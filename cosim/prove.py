@@ -15,6 +15,7 @@ import fnmatch
 import json
 import os
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -82,7 +83,10 @@ def _arguments(argv: Sequence[str] | None) -> tuple[argparse.Namespace, list[Pro
     if not proofs:
         parser.error(f"no proof is called {arguments.only}")
     if "json" in arguments:
-        cli.check_file(parser, "--json", arguments.json)
+        try:
+            cli.check_file(arguments.json)
+        except cli.OutputError as error:
+            cli.bad_input(PROGRAM, error)
     return arguments, proofs
 
 
@@ -92,19 +96,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     progress = Console(stderr=True)
     began = time.monotonic()
     outcomes: dict[Proof, Outcome] = {}
+    stop = threading.Event()
     with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
-        for done in concurrent.futures.as_completed([pool.submit(prove, p) for p in proofs]):
-            outcome = done.result()
-            outcomes[outcome.proof] = outcome
-            state = "ok" if outcome.passed else "FAILED"
-            progress.print(f"{len(outcomes)}/{len(proofs)} {outcome.proof.name}: {state}")
+        tasks = [pool.submit(prove, proof, stop=stop) for proof in proofs]
+        try:
+            for done in concurrent.futures.as_completed(tasks):
+                outcome = done.result()
+                outcomes[outcome.proof] = outcome
+                state = "ok" if outcome.passed else "FAILED"
+                progress.print(f"{len(outcomes)}/{len(proofs)} {outcome.proof.name}: {state}")
+        finally:
+            stop.set()  # Ctrl-C: what runs ends, and what waits does not begin
+            pool.shutdown(cancel_futures=True)
     ordered = [outcomes[proof] for proof in proofs]
     Console(width=None if sys.stdout.isatty() else 200).print(
         _table(ordered, time.monotonic() - began)
     )
     if "json" in arguments:
         text = json.dumps([outcome.as_dict() for outcome in ordered], indent=2, ensure_ascii=False)
-        cli.replace(arguments.json, f"{text}\n".encode())
+        cli.write_file(arguments.json, f"{text}\n".encode())
     return 0 if all(outcome.passed for outcome in ordered) else 1
 
 

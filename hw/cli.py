@@ -25,6 +25,7 @@ from hw.params import ParameterError, check_integer
 __all__ = [
     "OutputError",
     "Parser",
+    "ToolError",
     "bad_input",
     "check_file",
     "check_folder",
@@ -35,14 +36,24 @@ __all__ = [
     "refuse",
     "replace",
     "run",
+    "write_file",
     "write_files",
 ]
 
 _BESIDE = ".writing-"
 
 
-class OutputError(Exception):
-    """Results cannot be written where they were asked for."""
+class OutputError(OSError):
+    """Results cannot be written where they were asked for: a message, or what the system said."""
+
+    def __str__(self) -> str:
+        if self.filename is None:
+            return super().__str__()
+        return f"{self.filename} must be writable: {self.strerror}"
+
+
+class ToolError(Exception):
+    """A program that the work needs is missing, or has failed."""
 
 
 def bad_input(program: str, message: object) -> NoReturn:
@@ -58,7 +69,13 @@ def failed(program: str, message: object) -> int:
 
 
 def _line(message: object) -> str:
-    """Return a message in one line of printable characters: it may quote a file of anybody's."""
+    """Return a message in one line of printable characters: it may quote a file of anybody's.
+
+    Of what the system refuses, the file and the reason, not the number.
+    """
+    if isinstance(message, OSError) and not isinstance(message, OutputError) and message.strerror:
+        named = "" if message.filename is None else f"{message.filename}: "
+        message = named + message.strerror
     text = " ".join(str(message).split())
     return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
 
@@ -80,7 +97,8 @@ def run(main: Callable[[], int | None]) -> NoReturn:
     """End the program with what ``main`` returns, and without a traceback for what may happen.
 
     Ctrl-C is exit code 130. A reader that has seen enough (``| head``) is no error. Anything else
-    that the system refuses, like writing results to a full disk, is one line and exit code 1.
+    that the system refuses, like writing results to a full disk, is one line and exit code 1; so is
+    a `ToolError`.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A path that is no UTF-8 is a good path, and can be told.
@@ -89,20 +107,26 @@ def run(main: Callable[[], int | None]) -> NoReturn:
         code = main() or 0
         sys.stdout.flush()
     except KeyboardInterrupt:
-        sys.stderr.write("interrupted\n")
+        sys.stderr.write(f"{_named()}interrupted\n")
         code = 130
+    except ToolError as error:
+        sys.stderr.write(f"{_named()}error: {_line(error)}\n")
+        code = 1
     except OSError as error:
         # What is still in the buffer cannot be written either, and Python would try at its end.
         with open(os.devnull, "wb") as nowhere:
             os.dup2(nowhere.fileno(), sys.stdout.fileno())
         code = 0
-        if not isinstance(error, BrokenPipeError):
-            # Of `python -m program`; code given with -c has no name.
-            spec = sys.modules["__main__"].__spec__
-            program = f"python -m {spec.name.removesuffix('.__main__')}: " if spec else ""
-            sys.stderr.write(f"{program}error: {_line(error)}\n")
+        if error.errno != errno.EPIPE:
+            sys.stderr.write(f"{_named()}error: {_line(error)}\n")
             code = 1
     raise SystemExit(code)
+
+
+def _named() -> str:
+    """Return how a line of the program that runs begins; code given with -c has no name."""
+    spec = sys.modules["__main__"].__spec__
+    return f"python -m {spec.name.removesuffix('.__main__')}: " if spec else ""
 
 
 class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
@@ -175,12 +199,50 @@ def content(file: Path, limit: int, error: Callable[[str], Exception] = Paramete
     return data
 
 
-def check_file(parser: argparse.ArgumentParser, option: str, file: Path) -> None:
-    """Refuse, before long work, a file that could not be written at its end."""
-    if not file.parent.is_dir():
-        parser.error(f"no folder {file.parent}")
-    if file.is_dir():
-        parser.error(f"{option} must name a file, not the folder {file}")
+def check_file(file: Path) -> None:
+    """Refuse, before long work, a file that `write_file` would refuse at its end.
+
+    Raises
+    ------
+    OutputError
+    """
+    try:
+        if file.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if _is_written_to(file) and file.exists():
+            if not os.access(file, os.W_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+            return
+        _try(Path(os.path.realpath(file)).parent)
+    except OSError as error:
+        raise _no_output(file, error) from None
+
+
+def write_file(file: Path, content: bytes) -> None:
+    """Write a file as `replace` does; make the folders that it is in.
+
+    Raises
+    ------
+    OutputError
+        With the name of the file.
+    """
+    try:
+        make_folder(file.parent)
+    except OSError as error:
+        raise _no_output(file, error) from None
+    replace(file, content)
+
+
+def _try(folder: Path) -> None:
+    """Raise what the system would if a file were written into a folder, or it had to be made."""
+    there = next(each for each in (folder, *folder.parents) if each.exists())
+    # Permissions alone do not tell, of the superuser or of a file system that cannot.
+    with tempfile.TemporaryFile(dir=there):
+        pass
+
+
+def _no_output(file: Path, error: OSError) -> OutputError:
+    return OutputError(error.errno, error.strerror or type(error).__name__, str(file))
 
 
 def make_folder(folder: Path) -> None:
@@ -200,29 +262,31 @@ def make_folder(folder: Path) -> None:
         raise NotADirectoryError(reason, os.strerror(reason), str(folder)) from None
 
 
-def check_folder(folder: Path, *, owner: str) -> None:
+def check_folder(folder: Path, *, owner: str | None) -> None:
     """Refuse, before long work, a folder that `write_files` would refuse.
 
     Parameters
     ----------
     folder : Path
         Need not exist.
-    owner : str
-        Name of the file by which an earlier result of the same command is known.
+    owner : str, optional
+        Name of the file by which an earlier result of the same command is known. Of None, the
+        folder may hold anything.
 
     Raises
     ------
     OutputError
-        If it is occupied, or no folder.
+        If it is occupied, or cannot be written.
     """
+    held = []
     try:
-        # What a killed run, or one at the same time, leaves beside its place is nobody's file.
-        held = [entry for entry in folder.iterdir() if not entry.name.startswith(_BESIDE)]
-    except FileNotFoundError:
-        return
+        with contextlib.suppress(FileNotFoundError):
+            # What a killed run, or one at the same time, leaves beside its place is nobody's file.
+            held = [entry for entry in folder.iterdir() if not entry.name.startswith(_BESIDE)]
+        _try(folder.absolute())
     except OSError as error:
         raise _unwritable(folder, error) from None
-    if held and not (folder / owner).is_file():
+    if held and owner is not None and not (folder / owner).is_file():
         raise OutputError(
             f"the output folder must be new, empty or hold an earlier {owner}, "
             f"not other files: {folder}"
@@ -242,25 +306,31 @@ def write_files(folder: Path, files: Mapping[str, str | bytes], *, owner: str) -
     folder : Path
         Made if missing, with its parents.
     files : mapping of str to str or bytes
-        Contents by file name; text becomes UTF-8.
+        Contents by file name, or path in the folder; text becomes UTF-8.
     owner : str
         Name of the file by which an earlier result of the same command is known.
 
     Raises
     ------
     OutputError
-        If the folder is occupied or cannot be written.
+        If the folder is occupied or cannot be written; one that is new goes again.
     """
+    check_folder(folder, owner=owner)
+    new = not folder.exists()
     try:
         make_folder(folder)
-        check_folder(folder, owner=owner)
         with _beside(folder) as place:
             for name, content in files.items():
                 data = content.encode() if isinstance(content, str) else content
+                make_folder(Path(place, name).parent)
                 Path(place, name).write_bytes(data)
             for name in sorted(files, key=lambda name: name != owner):
+                make_folder((folder / name).parent)
                 os.replace(Path(place, name), folder / name)
     except OSError as error:
+        if new:
+            with contextlib.suppress(OSError):  # another has written into it
+                folder.rmdir()
         raise _unwritable(folder, error) from None
 
 
@@ -277,15 +347,14 @@ def replace(file: Path, content: bytes) -> None:
 
     Raises
     ------
-    OSError
+    OutputError
         With the name of the file.
     """
-    real = Path(os.path.realpath(file))
-    special = file.exists() and not file.is_file() and not file.is_dir()
-    if special or {"dev", "proc"} & set(file.absolute().parts[1:2] + real.parts[1:2]):
-        file.write_bytes(content)
-        return
     try:
+        if _is_written_to(file):
+            file.write_bytes(content)
+            return
+        real = Path(os.path.realpath(file))
         with _beside(real.parent) as place, (place / "new").open("wb") as new:
             new.write(content)
             new.flush()
@@ -293,7 +362,14 @@ def replace(file: Path, content: bytes) -> None:
             os.chmod(new.name, 0o644)
             os.replace(new.name, real)
     except OSError as error:
-        raise OSError(error.errno, error.strerror, str(file)) from None
+        raise _no_output(file, error) from None
+
+
+def _is_written_to(file: Path) -> bool:
+    """Whether a file is written to, not replaced."""
+    special = file.exists() and not file.is_file() and not file.is_dir()
+    real = Path(os.path.realpath(file))
+    return special or bool({"dev", "proc"} & {*file.absolute().parts[1:2], *real.parts[1:2]})
 
 
 @contextlib.contextmanager

@@ -8,6 +8,8 @@ import re
 from amaranth.back import verilog
 from amaranth.lib import wiring
 
+from hw.cli import ToolError
+
 __all__ = ["emit"]
 
 ZEROS = re.compile(
@@ -29,8 +31,16 @@ def emit(component: wiring.Component, name: str) -> str:
     component : wiring.Component
     name : str
         Verilog name of its module; those below it are called ``name.path``.
+
+    Raises
+    ------
+    ToolError
+        If Yosys, which writes it, is missing or fails.
     """
-    text: str = verilog.convert(component, name=name, emit_src=False)
+    try:
+        text: str = verilog.convert(component, name=name, emit_src=False)
+    except verilog.YosysError as error:
+        raise ToolError(f"Yosys must write {name}: {error}") from None
     return ZEROS.sub(_loop, text)
 
 

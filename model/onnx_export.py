@@ -42,15 +42,14 @@ def write(net: IntNet, file: Path, *, qonnx: bool = False) -> None:
     ------
     ParameterError
         As `model.onnx_layers.to_onnx`.
-    OSError
-        With the name of the file.
+    hw.cli.OutputError
+        If the file cannot be written.
     """
     if qonnx:
         from model.qonnx_graph import to_qonnx as to_graph
     else:
         from model.onnx_layers import to_onnx as to_graph
-    cli.make_folder(file.parent)
-    cli.replace(file, to_graph(net).SerializeToString(deterministic=True))
+    cli.write_file(file, to_graph(net).SerializeToString(deterministic=True))
 
 
 def check_place(file: Path) -> None:
@@ -58,11 +57,9 @@ def check_place(file: Path) -> None:
 
     Raises
     ------
-    ParameterError
+    hw.cli.OutputError
     """
-    above = next(folder for folder in file.absolute().parents if folder.exists())
-    if file.is_dir() or not above.is_dir():
-        raise ParameterError(f"{file} must be a file in a folder")
+    cli.check_file(file)
 
 
 def random_images(net: IntNet, count: int) -> npt.NDArray[np.uint8]:
@@ -94,12 +91,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         check_place(options.out)
         net = intnet.read(options.net)
         compared = agreement.agree(net, random_images(net, options.images), [make(net)])
-    except ParameterError as error:
+        write(net, options.out, qonnx=options.qonnx)
+    except (ParameterError, cli.OutputError) as error:
         cli.bad_input(PROGRAM, error)
     except MismatchError as error:
         print(f"{PROGRAM}: error: {error}", file=sys.stderr)
         return 1
-    write(net, options.out, qonnx=options.qonnx)
     if options.json:
         found = {"name": net.name, "digest": intnet.digest(net), "images": options.images}
         print(json.dumps(found | {"compared": compared}))

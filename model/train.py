@@ -251,7 +251,7 @@ def _help(field: dataclasses.Field[Any], own: Mapping[str, Any]) -> str:
     text = str(field.metadata["help"])
     if "range" in field.metadata:
         low, high = field.metadata["range"]
-        text += f"; {low:g} to {high:g}"
+        text += f"; {low} to {high}" if isinstance(low, int) else f"; {low:g} to {high:g}"
     if field.name in own:
         return f"{text} (default: {own[field.name]})"
     others = [

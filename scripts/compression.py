@@ -97,6 +97,11 @@ def measure(
     epochs: list[int] = []
     if (folder / intnet.JSON_FILE).exists():
         net = intnet.read(folder)
+    elif not (folder / "report.json").exists():
+        raise ParameterError(
+            f"{folder} must hold {intnet.JSON_FILE}, "
+            f"or report.json and {FINAL}: a run's, at its end"
+        )
     else:
         text = (folder / "report.json").read_text(encoding="utf-8")
         network, recipe, _ = load_network(folder / FINAL)

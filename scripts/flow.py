@@ -186,11 +186,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         f"{name} in {places['rtl'].parent}:", " → ".join(s.name for s in running), file=sys.stderr
     )
     if reason := stale([each for each in STAGES[:first] if each in stages], running, places):
-        print(f"{PROGRAM}: {reason}", file=sys.stderr)
-        return 1
+        cli.bad_input(PROGRAM, reason)
+    try:
+        for stage in running:
+            cli.check_folder(places[stage.folder], owner=None)
+    except cli.OutputError as error:
+        cli.bad_input(PROGRAM, error)
     for stage in running:
         if code := _run(stage, places, settings):
-            print(f"{PROGRAM}: {stage.name} ended with {code}", file=sys.stderr)
+            cli.failed(PROGRAM, f"{stage.name} ended with {code}")
             return code
     return 0
 

@@ -208,6 +208,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--update", action="store_true", help="store them; write docs/verification.md"
     )
     options = parser.parse_args(arguments)
+    if options.keep:
+        try:
+            cli.check_folder(options.keep, owner=None)
+        except cli.OutputError as error:
+            cli.bad_input(PROGRAM, error)
     if options.case is not None:
         if len(options.format) != 1:
             cli.bad_input(PROGRAM, "--case must come with one --format")

@@ -51,10 +51,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if reason := simulators.missing("verilator"):
         cli.bad_input(PROGRAM, reason)
     try:
+        for file in files:
+            cli.check_file(file)
         found = gather(
             options.network, images=options.images, data=options.data, measure_size=options.size
         )
-    except (ParameterError, CheckpointError) as error:
+    except (ParameterError, CheckpointError, cli.OutputError) as error:
         cli.bad_input(PROGRAM, error)
     except (MismatchError, BuildError, SynthesisError, simulators.SimulatorError) as error:
         # What an earlier run wrote says that all is equal.
@@ -63,11 +65,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return cli.failed(PROGRAM, error)
     text = json.dumps(found.facts, indent=1, ensure_ascii=False) + "\n"
     try:
-        cli.make_folder(options.out.parent)
         for file, content in zip(files, (page(found), text), strict=True):
-            cli.replace(file, content.encode())
-    except OSError as error:
-        cli.bad_input(PROGRAM, f"{options.out} must be writable: {error.strerror}")
+            cli.write_file(file, content.encode())
+    except cli.OutputError as error:
+        cli.bad_input(PROGRAM, error)
     print(text if options.json else _summary(found.facts, files), end="")
     return 0
 

@@ -223,13 +223,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         files = build()
-        cli.check_folder(options.out, owner="index.html")
-        for name, content in sorted(files.items()):
-            cli.make_folder((options.out / name).parent)
-            cli.replace(options.out / name, content)
+        cli.write_files(options.out, dict(sorted(files.items())), owner="index.html")
     except SiteError as error:
         return cli.failed(PROGRAM, error)
-    except (cli.OutputError, OSError) as error:
+    except cli.OutputError as error:
         cli.bad_input(PROGRAM, error)
     pages = sum(name.endswith(".html") for name in files)
     print(f"{options.out / 'index.html'}: {pages} pages, {len(files) - pages} other files")

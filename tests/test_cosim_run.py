@@ -76,9 +76,36 @@ def test_a_waveform_is_bounded_and_of_the_layer(folder, tmp_path, capsys):
     names = ", ".join(each.name for each in params("fused").layers)
     wanted = f"{run.PROGRAM}: error: the layer must be one of {names}, not none\n"
     assert capsys.readouterr().err == wanted
-    with pytest.raises(SystemExit, match="2"):
-        run.main(["--intnet", str(folder), "--vcd-layer", name])
-    assert capsys.readouterr().err == f"{run.PROGRAM}: error: --vcd-layer must come with --vcd\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--vcd-layer", "stem"], "--vcd-layer must come with --vcd"),
+        (["--counters", "x", "--shift", "both"], "--counters must come with one --shift, not both"),
+        (["--counters", "deep/../x", "--vcd", "x"],
+         "--counters and --vcd must be two files, not both x"),
+        (["--counters", "net"], "net must be writable: Is a directory"),
+        (["--vcd", "net/intnet.json/x"], "net/intnet.json/x must be writable: Not a directory"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_written_is_refused_before_the_build(
+    folder, tmp_path, monkeypatch, capsys, options, told
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(run, "build", pytest.fail)
+    with pytest.raises(SystemExit, match="^2$"):
+        run.main(["--intnet", str(folder), *options])
+    assert capsys.readouterr().err == f"{run.PROGRAM}: error: {told}\n"
+    assert [each.name for each in tmp_path.iterdir()] == ["net"]
+
+
+def test_a_disk_that_is_full_while_building_is_not_the_waveforms_fault(folder, monkeypatch):
+    full = OSError(28, "No space left on device", "build/x.cpp")
+    monkeypatch.setattr(fast, "build", lambda *_, **__: (_ for _ in ()).throw(full))
+    with pytest.raises(OSError, match="build/x.cpp") as caught:
+        run.main(["--intnet", str(folder), *SIZES])
+    assert caught.value is full
 
 
 def test_a_mismatch_names_place_values_and_cycles():

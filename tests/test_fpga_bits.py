@@ -151,7 +151,7 @@ def test_command(database, tmp_path, capsys):
     for content, message in (
         (b"bit\n", f"{file}: line 1: must be bit_FRAME_WORD_BIT, not 'bit'"),
         (GOOD.encode(), f"{file}: line 1: must end in a newline: the file is cut off"),
-        (None, f"{file}: No such file or directory"),
+        (None, f"{file} must be a readable file: No such file or directory"),
     ):
         file.unlink()
         if content is not None:

@@ -34,8 +34,10 @@ def test_a_message_quotes_little_of_a_file(tmp_path):
     ("files", "message"),
     [
         ({"mapping/parts.yaml": "x:\n  device: y\n"},
-         f"parts.yaml: there is no device for '{PART}'"),
-        ({"mapping/devices.yaml": ""}, "devices.yaml: there is no fabric for 'xc7tiny'"),
+         f"parts.yaml, not '{PART}'"),
+        ({"mapping/parts.yaml": f"{PART}x:\n  device: y\n"},
+         f"parts.yaml, not '{PART}'; the nearest is {PART}x"),
+        ({"mapping/devices.yaml": ""}, "devices.yaml, not 'xc7tiny'"),
         ({"mapping/parts.yaml": f"{PART}:\n  device: ../x\n"},
          "a name in the database must be a word of at most 100 letters, not '../x'"),
         ({"mapping/devices.yaml": f"xc7tiny:\n  fabric: {'x' * 101}\n"},

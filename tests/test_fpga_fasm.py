@@ -117,14 +117,17 @@ def test_files_are_bounded_and_utf_8(tmp_path, monkeypatch):
     monkeypatch.setattr(fasm, "MAX_BYTES", 7)
     with pytest.raises(FasmError) as error:
         fasm.read(file)
-    assert str(error.value) == f"{file}: FASM must have at most 7 bytes"
+    assert str(error.value) == f"{file} must have at most 7 bytes"
     file.write_bytes(b"A\nB\n\xff")
     with pytest.raises(FasmError) as error:
         fasm.read(file)
     assert str(error.value) == f"{file} line 3: FASM must be UTF-8"
     with pytest.raises(FasmError) as error:
         fasm.read(tmp_path / "none")
-    assert str(error.value) == f"{tmp_path / 'none'}: No such file or directory"
+    assert (
+        str(error.value)
+        == f"{tmp_path / 'none'} must be a readable file: No such file or directory"
+    )
 
 
 PARTS = st.text("aZ_09", min_size=1, max_size=4)

@@ -169,8 +169,8 @@ def test_tools_that_are_missing_are_one_line(fakes, run, monkeypatch):
 
 
 NO_NETWORK = (
-    "a network must be one of the zoo (psp_64_4_int4, psp_64_4_int8, psp_64_4_int8_adc6) "
-    "or a folder with an intnet.json, not 'psp_9'"
+    "a network must be one of the zoo (psp_64_4, psp_64_4_int4, psp_64_4_int8, "
+    "psp_64_4_int8_adc6) or a folder with an intnet.json, not 'psp_9'"
 )
 
 

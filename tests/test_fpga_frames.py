@@ -177,7 +177,10 @@ def test_command(database, tmp_path, capsys):
     with pytest.raises(SystemExit) as end:
         frames.main([*options, "--part", "xc7none"])
     assert end.value.code == 2
-    assert "there is no device for 'xc7none'" in capsys.readouterr().err
+    assert capsys.readouterr().err.startswith(
+        "python -m fpga.frames: error: a part must be one of those that have a device in "
+        f"{database}/mapping/parts.yaml, not 'xc7none'"
+    )
 
 
 @pytest.mark.parametrize(

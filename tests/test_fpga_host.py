@@ -189,7 +189,7 @@ def test_json_is_taken_before_the_command_and_after_it(port, command, capsys):
          "--seed must come with a random map, not with --map"),
         (["selftest", "--images", "2"], "--images must come with the design accelerator, not"),
         (["selftest", "--intnet", "x"], "--intnet must come with the design accelerator, not"),
-        (["load", "--intnet", "psp_9"], "a network must be one of the zoo (psp_64_4_int4,"),
+        (["load", "--intnet", "psp_9"], "a network must be one of the zoo (psp_64_4, "),
     ],
 )  # fmt: skip
 def test_options_that_do_not_apply_are_refused(port, arguments, told, capsys):

@@ -34,7 +34,7 @@ def ended(body, stdout=subprocess.PIPE):
         ("return 1", 1, ""),
         ("cli.bad_input('p', 'no')", 2, "p: error: no\n"),
         ("raise KeyboardInterrupt", 130, "interrupted\n"),
-        ("open('/none/x')", 1, "error: [Errno 2] No such file or directory: '/none/x'\n"),
+        ("open('/none/x')", 1, "error: /none/x: No such file or directory\n"),
     ],
 )
 def test_ends(body, code, told):
@@ -54,18 +54,26 @@ def test_a_path_that_is_no_utf8_can_be_told():
 
 def test_a_full_disk_is_one_line():
     with open("/dev/full", "w") as full:
-        assert ended("print('done')", full) == (1, "error: [Errno 28] No space left on device\n")
+        assert ended("print('done')", full) == (1, "error: No space left on device\n")
 
 
-def test_a_program_that_the_system_refuses_something_names_itself(tmp_path):
-    program = "from hw import cli\ncli.run(lambda: open('/none/x'))\n"
-    (tmp_path / "tool.py").write_text(program)
+@pytest.mark.parametrize(
+    ("body", "code", "told"),
+    [
+        ("open('/none/x')", 1, "error: /none/x: No such file or directory"),
+        ("cli.replace(Path('/dev/full'), b'x')", 1,
+         "error: /dev/full must be writable: No space left on device"),
+        ("os.kill(os.getpid(), signal.SIGINT)", 130, "interrupted"),
+    ],
+)  # fmt: skip
+def test_a_program_that_does_not_come_to_its_end_names_itself(tmp_path, body, code, told):
+    imports = "import os, signal\nfrom pathlib import Path\nfrom hw import cli\n"
+    (tmp_path / "tool.py").write_text(f"{imports}cli.run(lambda: {body})\n")
     done = subprocess.run(
         [sys.executable, "-m", "tool"], cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True, text=True,
     )  # fmt: skip
-    told = "python -m tool: error: [Errno 2] No such file or directory: '/none/x'\n"
-    assert (done.returncode, done.stderr) == (1, told)
+    assert (done.returncode, done.stderr) == (code, f"python -m tool: {told}\n")
 
 
 def test_a_failure_and_an_option_that_does_not_apply_are_one_line(capsys):
@@ -123,6 +131,54 @@ def test_a_file_is_no_folder_and_none_can_be_made_in_it(tmp_path):
     for _ in range(2):
         cli.make_folder(tmp_path / "new/deep")
     assert (tmp_path / "new/deep").is_dir()
+
+
+def test_a_file_that_cannot_be_written_is_refused_before_and_after_the_work(tmp_path):
+    (tmp_path / "file").touch()
+    long = tmp_path / ("x" * 300)
+    for file, reason in {
+        tmp_path: "Is a directory",
+        tmp_path / "file/x": "Not a directory",
+        tmp_path / "file/deep/x": "Not a directory",
+        long: "File name too long",
+        Path("/proc/none/x"): "No such file or directory",
+    }.items():
+        for refuse in (cli.check_file, lambda file: cli.write_file(file, b"x")):
+            with pytest.raises(cli.OutputError) as caught:
+                refuse(file)
+            assert str(caught.value) == f"{file} must be writable: {reason}"
+    assert [each.name for each in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_file_that_can_be_written_is_not_refused_and_its_check_leaves_nothing(tmp_path):
+    (tmp_path / "link").symlink_to("deep/file")
+    for file in (tmp_path / "new/deep/file", tmp_path / "link", Path("/dev/null")):
+        cli.check_file(file)
+    assert [each.name for each in tmp_path.iterdir()] == ["link"]
+    cli.write_file(tmp_path / "new/deep/file", b"x")
+    cli.check_file(tmp_path / "new/deep/file")
+    assert (tmp_path / "new/deep/file").read_bytes() == b"x"
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_and_after_the_work(tmp_path):
+    (tmp_path / "file").touch()
+    for folder, reason in {
+        tmp_path / "file": "Not a directory",
+        tmp_path / "file/deep": "Not a directory",
+        Path("/proc/none"): "No such file or directory",
+    }.items():
+        for refuse in (
+            lambda folder: cli.check_folder(folder, owner=None),
+            lambda folder: cli.write_files(folder, {"a": "x"}, owner="a"),
+        ):
+            with pytest.raises(cli.OutputError) as caught:
+                refuse(folder)
+            assert str(caught.value) == f"the output folder must be writable: {folder}: {reason}"
+    cli.check_folder(tmp_path, owner=None)
+    cli.check_folder(tmp_path / "new/deep", owner="a")
+    assert [each.name for each in tmp_path.iterdir()] == ["file"]
+    cli.write_files(tmp_path / "new", {"a": "x", "deep/b": "y"}, owner="a")
+    assert (tmp_path / "new/deep/b").read_text() == "y"
 
 
 def test_a_link_stays_one_and_leads_to_the_new_content(tmp_path):

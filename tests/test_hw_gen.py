@@ -17,10 +17,11 @@ from hw.verilog import emit
 ROOT = Path(__file__).parent.parent
 
 
-def run(*arguments, cwd):
+def run(*arguments, cwd, **environment):
     return subprocess.run(
         [sys.executable, "-m", "hw.gen", *map(str, arguments)],
-        cwd=cwd, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
+        cwd=cwd, env=os.environ | {"PYTHONPATH": str(ROOT)} | environment, capture_output=True,
+        text=True,
     )  # fmt: skip
 
 
@@ -136,6 +137,33 @@ def test_read_only_folder(tmp_path):
     result = run("--out", "out", cwd=tmp_path)
     assert result.returncode == 2
     assert "Permission denied" in result.stderr
+
+
+BROKEN = """#!/bin/sh
+[ "$1" = -V ] && echo Yosys 0.50 && exit
+echo ERROR: broken >&2
+exit 1
+"""
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [(None, "Could not find an acceptable Yosys binary. Searched: system"),
+     (BROKEN, "ERROR: broken")],
+)  # fmt: skip
+def test_a_yosys_that_is_missing_or_fails_is_one_line(tmp_path, script, reason):
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    if script:
+        (tools / "yosys").write_text(script)
+        (tools / "yosys").chmod(0o755)
+    before = contents(tmp_path)
+    path = f"{tools}:/bin" if script else str(tools)
+    result = run(cwd=tmp_path, AMARANTH_USE_YOSYS="system", PATH=path)
+    told = f"python -m hw.gen: error: Yosys must write shift_module: {reason}\n"
+    assert (result.returncode, result.stdout, result.stderr) == (1, "", told)
+    assert contents(tmp_path) == before
+    assert [each.name for each in tmp_path.iterdir()] == ["tools"]
 
 
 def test_an_earlier_result_is_replaced_and_its_neighbours_kept(tmp_path):

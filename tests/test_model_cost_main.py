@@ -242,7 +242,10 @@ def test_the_densenet_of_the_table_is_the_same_by_both_of_its_names(name):
         ),
         ([], "the following arguments are required: network (see --help)"),
         (["psp_64_4", "--csv", "hw"], "hw must be writable: Is a directory"),
-        (["psp_64_4", "--html", "README.md/a"], "README.md/a must be writable: Not a directory"),
+        (
+            ["psp_64_4", "--csv", "none/x", "--html", "README.md/a"],
+            "README.md/a must be writable: Not a directory",
+        ),
     ],
 )
 def test_bad_input_is_one_line(capsys, arguments, line):

@@ -240,7 +240,7 @@ def test_a_place_for_onnx_must_exist(runs, tmp_path, capsys):
     with pytest.raises(SystemExit) as caught:
         export.main([*line, "--onnx", str(tmp_path)])
     assert caught.value.code == 2
-    message = f"{tmp_path} must be a file in a folder"
+    message = f"{tmp_path} must be writable: Is a directory"
     assert capsys.readouterr().err == f"python -m model.export: error: {message}\n"
     assert not (tmp_path / "net").exists()
 

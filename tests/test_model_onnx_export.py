@@ -17,6 +17,7 @@ import onnx
 import pytest
 from intnets import small
 
+from hw import cli
 from model import agreement, executor, golden, intnet, onnx_export, qonnx_graph
 from model.onnx_export import write
 from model.onnx_layers import IMAGES, to_onnx
@@ -59,7 +60,7 @@ def test_a_failed_write_leaves_the_earlier_file(tmp_path, monkeypatch):
     write(small("residual"), file)
     before = file.read_bytes()
     monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(28, "full")))
-    with pytest.raises(OSError, match=f"^{re.escape(f'[Errno 28] full: {str(file)!r}')}$"):
+    with pytest.raises(cli.OutputError, match=f"^{re.escape(f'{file} must be writable: full')}$"):
         write(small("sp"), file)
     assert file.read_bytes() == before
     assert [left.name for left in tmp_path.iterdir()] == ["net.onnx"]
@@ -114,8 +115,12 @@ def refused(capsys, *line):
 
 
 def test_bad_input_is_one_line(folder, tmp_path, capsys):
-    for place in (folder, folder / "intnet.json" / "net.onnx"):
-        message = f"{PROGRAM}: error: {place} must be a file in a folder\n"
+    for place, reason in (
+        (folder, "Is a directory"),
+        (folder / "intnet.json" / "net.onnx", "Not a directory"),
+        (Path("/dev/full"), "No space left on device"),
+    ):
+        message = f"{PROGRAM}: error: {place} must be writable: {reason}\n"
         assert refused(capsys, folder, "--out", place) == message
     message = f"{tmp_path}/intnet.json must be a readable file: No such file or directory"
     assert refused(capsys, tmp_path, "--out", tmp_path / "a") == f"{PROGRAM}: error: {message}\n"

@@ -242,7 +242,7 @@ def test_a_full_disk_leaves_the_last_checkpoint(whole, data, tmp_path):
     )  # fmt: skip
     assert done.returncode == 1
     assert done.stderr == (
-        "python -m model.train: error: [Errno 27] File too large: 'o/last.safetensors'\n"
+        "python -m model.train: error: o/last.safetensors must be writable: File too large\n"
     )
     assert [file.name for file in (tmp_path / "o").iterdir()] == [train.LAST]
     assert checkpoint.read(tmp_path / "o" / train.LAST)[1]["epoch"] == 0

@@ -63,6 +63,12 @@ def test_resuming_nothing_makes_nothing(tmp_path, capsys):
     assert not any(tmp_path.iterdir())
 
 
+def test_help_tells_the_limits_of_integers_in_full():
+    text = " ".join(train.options_parser().format_help().split())
+    for ends in ("1 to 1048576", "0 to 9223372036854775807", "0 to 0.99999"):
+        assert f"; {ends} (default: " in text
+
+
 def test_a_file_is_no_folder(tmp_path, capsys):
     file = tmp_path / "file"
     file.touch()
@@ -78,7 +84,7 @@ def test_a_file_is_no_folder(tmp_path, capsys):
     [
         (DivergenceError("the loss must be a number"), "the loss must be a number"),
         (OSError(28, "No space left on device", "o/x"),
-         "[Errno 28] No space left on device: 'o/x'"),
+         "o/x: No space left on device"),
         (torch.OutOfMemoryError("CUDA out of memory."), "CUDA out of memory."),
     ],
 )  # fmt: skip

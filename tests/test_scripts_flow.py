@@ -75,21 +75,23 @@ def test_the_exit_code_of_the_stage_that_fails(tmp_path, capsys):
     log(tmp_path)
     assert run("--from", "rtl") == 7
     assert log(tmp_path) == ["rtl", "cosim"]
-    assert capsys.readouterr().err.endswith(f"{flow.PROGRAM}: cosim ended with 7\n")
+    assert capsys.readouterr().err.endswith(f"{flow.PROGRAM}: error: cosim ended with 7\n")
     # It has no manifest now: what needs it does not run.
     (tmp_path / "fail").unlink()
-    assert run("--from", "cost") == 1
-    line = f"{flow.PROGRAM}: build/net/cosim must hold what cosim writes: begin with --from cosim\n"
-    assert capsys.readouterr().err.endswith(line)
+    with pytest.raises(SystemExit, match="^2$"):
+        run("--from", "cost")
+    told = "build/net/cosim must hold what cosim writes: begin with --from cosim"
+    assert capsys.readouterr().err.endswith(f"{flow.PROGRAM}: error: {told}\n")
     assert log(tmp_path) == []
 
 
 @pytest.mark.usefixtures("stubs")
 def test_stale_inputs_are_named(tmp_path, capsys):
     def told(first):
-        assert run("--from", first) == 1
+        with pytest.raises(SystemExit, match="^2$"):
+            run("--from", first)
         assert log(tmp_path) == []
-        return capsys.readouterr().err.splitlines()[-1].removeprefix(f"{flow.PROGRAM}: ")
+        return capsys.readouterr().err.splitlines()[-1].removeprefix(f"{flow.PROGRAM}: error: ")
 
     again = "begin with --from export"
     assert told("rtl") == f"build/net/intnet must hold what export writes: {again}"
@@ -146,6 +148,16 @@ def test_bad_input_is_one_line(arguments, line, capsys):
     with pytest.raises(SystemExit, match="2"):
         flow.main(arguments)
     assert capsys.readouterr() == ("", f"{flow.PROGRAM}: error: {line}\n")
+
+
+@pytest.mark.usefixtures("stubs")
+def test_a_folder_that_cannot_be_written_is_refused_before_a_stage_runs(tmp_path, capsys):
+    (tmp_path / "file").touch()
+    with pytest.raises(SystemExit, match="^2$"):
+        run("--out", "file")
+    told = "the output folder must be writable: file/intnet: Not a directory"
+    assert capsys.readouterr().err.splitlines()[1:] == [f"{flow.PROGRAM}: error: {told}"]
+    assert log(tmp_path) == []
 
 
 @pytest.mark.usefixtures("stubs")

@@ -196,6 +196,10 @@ def test_the_command_tells_and_repeats_cases(tmp_path, capsys, monkeypatch):
     assert 0 < len(faults) < 5
     for number in faults:
         assert (tmp_path / f"conversation_{number}" / "file").read_bytes() == BAD
+    with pytest.raises(SystemExit, match="^2$"):
+        fuzz.main(["--format", "conversation", "--keep", str(tmp_path / "v.md")])
+    told = f"the output folder must be writable: {tmp_path / 'v.md'}: Not a directory"
+    assert capsys.readouterr().err == f"{fuzz.PROGRAM}: error: {told}\n"
     sound = next(str(number) for number in range(5) if str(number) not in faults)
     assert fuzz.main([*options, "--case", sound]) == 0
     assert capsys.readouterr().out == "nothing is wrong\n"

@@ -26,7 +26,7 @@ from scripts import report, report_facts, report_page, report_pictures, report_s
 NET = random_net("residual", 7, width=12, depth=1, side=32, array_rows=16)
 ZOO = report_facts.folder_of("psp_64_4_int8")
 NAMES = ", ".join(sorted(file.parent.name for file in ZOO.parent.glob("*/intnet.json")))
-NETWORKS = f"one of the zoo ({NAMES}) or a folder with an intnet.json"
+NETWORKS = f"one of the zoo (psp_64_4, {NAMES}) or a folder with an intnet.json"
 IMAGES = "images must be an integer from 1 to 48"
 
 
@@ -159,6 +159,8 @@ def test_a_mismatch_of_an_executor_leaves_no_page(folder, tmp_path, monkeypatch,
         (["none"], f"a network must be {NETWORKS}, not 'none'"),
         (["{small}"], "the network must put images of 3×32×32 into 10 classes, not 3×8×8 into 10"),
         (["{small}", "--out", "report.pdf"], "--out must end in .html, not be 'report.pdf'"),
+        (["none", "--out", "net/intnet.json/a.html"],
+         "net/intnet.json/a.html must be writable: Not a directory"),
         (["{small}", "--images", "49"], f"argument --images: {IMAGES}, not 49 (see --help)"),
     ],
 )  # fmt: skip

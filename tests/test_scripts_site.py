@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The site holds all documents, leads nowhere outside itself, and loads nothing."""
 
+import errno
 import html.parser
+import os
 import posixpath
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -118,6 +121,19 @@ def test_anchors_are_those_of_github(tree):
     with (tree / "docs/fpga.md").open("a") as page:
         page.write(f"\n{heading}\n[a](#gates-a--b-cd-übung), [b](#one), [c](#one-1)\n")
     assert b'<h2 id="gates-a--b-cd-\xc3\xbcbung">' in site.build(tree)["docs/fpga.html"]
+
+
+def test_a_full_disk_leaves_no_folder(tmp_path, capsys, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(site, "build", lambda: {"index.html": b"1", "docs/tile.html": b"2"})
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(SystemExit, match="^2$"):
+        site.main(["--out", str(tmp_path / "site")])
+    told = f"the output folder must be writable: {tmp_path / 'site'}: No space left on device"
+    assert capsys.readouterr().err == f"{site.PROGRAM}: error: {told}\n"
+    assert not any(tmp_path.iterdir())
 
 
 def test_the_command(tmp_path, capsys, monkeypatch):

@@ -82,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             simulate(network, _chosen(config, name, options.set or ()))
             for name, network in zip(names, networks, strict=True)
         ]
-    except ParameterError as error:
+    except (ParameterError, cli.OutputError) as error:
         cli.bad_input(PROGRAM, error)
     warnings = _warnings(config, names, costs, options.set or ())
     _write(options.csv, layers_csv(costs))
@@ -98,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _check_outputs(options: argparse.Namespace, names: Sequence[str]) -> None:
-    """Refuse to write a file over one that is read, or two into one."""
+    """Refuse files that cannot be written, one over one that is read, and two into one."""
     written = {"--csv": options.csv, "--html": options.html}
     if all(written.values()) and len({*map(realpath, written.values())}) < len(written):
         raise ParameterError(f"--csv and --html must be two files, not both {options.html}")
@@ -106,6 +106,8 @@ def _check_outputs(options: argparse.Namespace, names: Sequence[str]) -> None:
     for option, file in written.items():
         if file and realpath(file) in read:
             raise ParameterError(f"{option} must be another file than {file}, which is read")
+        if file:
+            cli.check_file(file)
 
 
 def _read(options: argparse.Namespace, names: Sequence[str]) -> Iterator[Path]:
@@ -199,10 +201,9 @@ def _json(costs: Sequence[ChipCost], networks: Sequence[Network], warnings: Sequ
 def _write(file: Path | None, text: str) -> None:
     if file is not None:
         try:
-            cli.make_folder(file.parent)
-            cli.replace(file, text.encode())
-        except OSError as error:
-            cli.bad_input(PROGRAM, f"{file} must be writable: {error.strerror}")
+            cli.write_file(file, text.encode())
+        except cli.OutputError as error:
+            cli.bad_input(PROGRAM, error)
 
 
 if __name__ == "__main__":
