@@ -31,7 +31,7 @@ from cosim import fast, simulators
 from cosim.design import Block
 from cosim.image_record import Record
 from cosim.runner import BuildError
-from hw import cli, timing
+from hw import cli, disk, timing
 from hw.accelerator_params import SHIFT_MODES
 from hw.image import Image, build
 from hw.params import ParameterError
@@ -101,7 +101,7 @@ def run(
         "cycles_an_image": cycles,
     }
     record = Record.read(file, key)
-    cli.make_folder(file.parent)
+    disk.make_folder(file.parent)
     missing = [first for first in range(0, len(pixels), CHUNK) if str(first) not in record.logits]
     advance(len(pixels) - sum(len(pixels[first : first + CHUNK]) for first in missing))
     if not missing:

@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from cosim import figures, runner, simulators, vectors, waveform
 from cosim.design import Design, bundle, emit_block
-from hw import cli, timing
+from hw import cli, disk, timing
 from hw.params import ArrayParams, Direction, ShiftParams
 from hw.shift import ShiftArray, ShiftedReader, ShiftModule
 from model.images import embed, zoo_images
@@ -153,8 +153,8 @@ def _run(options: Any, image: npt.NDArray[np.uint8]) -> tuple[list[Comparison], 
     """Simulate, compare, and write the files of the output folder."""
     params = ArrayParams(shift=ShiftParams(height=16, width=16), channels=CHANNELS)
     feature_map = embed(image[None], CHANNELS, seed=SEED)[0]
-    cli.check_folder(options.out, owner=FILES[-1])
-    cli.make_folder(options.out)
+    disk.check_folder(options.out, owner=FILES[-1])
+    disk.make_folder(options.out)
     with tempfile.TemporaryDirectory(prefix=".writing-", dir=options.out) as beside:
         folder = Path(beside)
         begin = time.perf_counter()
@@ -188,7 +188,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     images, _ = zoo_images()
     try:
         if options.json is not None:
-            cli.check_file(options.json)
+            disk.check_file(options.json)
         comparisons, files = _run(options, images[options.image])
         if options.json is not None:
             report = {
@@ -199,8 +199,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 "equal": all(each.equal for each in comparisons),
                 "files": [file.name for file in files],
             }
-            cli.write_file(options.json, (json.dumps(report, indent=2) + "\n").encode())
-    except cli.OutputError as error:
+            disk.write_file(options.json, (json.dumps(report, indent=2) + "\n").encode())
+    except disk.OutputError as error:
         cli.bad_input(PROGRAM, error)
     except (runner.BuildError, runner.SimulationError, simulators.SimulatorError) as error:
         print(f"{PROGRAM}: {error}", file=sys.stderr)

@@ -24,7 +24,7 @@ from pathlib import Path
 from amaranth.lib import wiring
 
 from fpga import yosys
-from hw import cli, verilog
+from hw import cli, disk, verilog
 from hw.params import ShiftParams
 from hw.shift import ShiftModule
 
@@ -171,8 +171,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.only != "*":
             parser.error("--json must come without --only: what it writes is of all netlists")
         try:
-            cli.check_file(options.json)
-        except cli.OutputError as error:
+            disk.check_file(options.json)
+        except disk.OutputError as error:
             cli.bad_input(PROGRAM, error)
     chosen_shapes = [each for each in SHAPES if fnmatch.fnmatchcase(each.name, options.only)]
     chosen_blocks = [
@@ -214,7 +214,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         text = json.dumps(
             {"paired": shapes, "from the start": blocks}, indent=1, ensure_ascii=False
         )
-        cli.write_file(options.json, f"{text}\n".encode())
+        disk.write_file(options.json, f"{text}\n".encode())
     return 0 if good else 1
 
 

@@ -33,7 +33,7 @@ from fpga.designs import TOP, sources
 from fpga.networks import NETWORK, network
 from fpga.toolchain import Toolchain, ToolchainError, find
 from fpga.top import BAUD
-from hw import cli
+from hw import cli, disk
 from hw.image import build
 from hw.params import ParameterError
 from model import intnet
@@ -223,7 +223,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             board = BOARDS[getattr(options, "board", BOARD)]
             good = _shift(board, routed="routed" in options)
         return 0 if good else 1
-    except (ParameterError, cli.OutputError) as error:
+    except (ParameterError, disk.OutputError) as error:
         cli.bad_input(PROGRAM, error)
     except (
         BitsError, BuildError, DatabaseError, NetlistError, ToolchainError, cells.CellError,

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hw import cli
+from hw import disk
 from hw.params import ParameterError
 
 __all__ = ["Record"]
@@ -43,7 +43,7 @@ class Record:
             chunks = getattr(self, name)
             setattr(self, name, dict(sorted(chunks.items(), key=lambda chunk: int(chunk[0]))))
         text = json.dumps(dataclasses.asdict(self), indent=1) + "\n"
-        cli.replace(file, text.encode())
+        disk.replace(file, text.encode())
 
     @classmethod
     def read(cls, file: Path, run: Mapping[str, Any]) -> Record:

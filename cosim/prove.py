@@ -26,7 +26,7 @@ from rich.table import Table
 from cosim.proof import Proof
 from cosim.properties import PROOFS
 from cosim.solve import Outcome, prove
-from hw import cli
+from hw import cli, disk
 
 __all__ = ["main"]
 
@@ -84,8 +84,8 @@ def _arguments(argv: Sequence[str] | None) -> tuple[argparse.Namespace, list[Pro
         parser.error(f"no proof is called {arguments.only}")
     if "json" in arguments:
         try:
-            cli.check_file(arguments.json)
-        except cli.OutputError as error:
+            disk.check_file(arguments.json)
+        except disk.OutputError as error:
             cli.bad_input(PROGRAM, error)
     return arguments, proofs
 
@@ -114,7 +114,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     if "json" in arguments:
         text = json.dumps([outcome.as_dict() for outcome in ordered], indent=2, ensure_ascii=False)
-        cli.write_file(arguments.json, f"{text}\n".encode())
+        disk.write_file(arguments.json, f"{text}\n".encode())
     return 0 if all(outcome.passed for outcome in ordered) else 1
 
 

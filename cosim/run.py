@@ -23,7 +23,7 @@ from cosim import fast, report, simulators
 from cosim.activity import activity
 from cosim.run_options import PROGRAM, WAVE_CYCLES, parser
 from cosim.runner import BuildError
-from hw import cli, timing
+from hw import cli, disk, timing
 from hw.accelerator_params import SHIFT_MODES, LayerEntry
 from hw.image import Image, build
 from hw.params import ParameterError
@@ -191,8 +191,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             write_waves(built[modes[0]], images[0], layer, options.vcd)
         results = [run_images(net, image, images) for image in built.values()]
         if options.counters is not None:
-            cli.write_file(options.counters, report.counters(results[0]).encode())
-    except (ParameterError, DataError, cli.OutputError) as error:
+            disk.write_file(options.counters, report.counters(results[0]).encode())
+    except (ParameterError, DataError, disk.OutputError) as error:
         cli.bad_input(PROGRAM, error)
     except (MismatchError, BuildError, simulators.SimulatorError) as error:
         print(f"{PROGRAM}: error: {error}", file=sys.stderr)
@@ -220,7 +220,7 @@ def _check_outputs(options: argparse.Namespace) -> None:
     if len({*map(os.path.realpath, files)}) < len(files):
         raise ParameterError(f"--counters and --vcd must be two files, not both {options.vcd}")
     for file in files:
-        cli.check_file(file)
+        disk.check_file(file)
 
 
 def run_images(
@@ -253,7 +253,7 @@ def write_waves(image: Image, pixels: npt.NDArray[np.uint8], layer: str, file: P
     ------
     ParameterError
         If there is no such layer.
-    cli.OutputError
+    disk.OutputError
         If the file cannot be written.
     BuildError, simulators.SimulatorError
         As `cosim.fast.build`.
@@ -273,7 +273,7 @@ def write_waves(image: Image, pixels: npt.NDArray[np.uint8], layer: str, file: P
                 model.run(step=True, limit=cycles + SLACK)
             model.waves(waves)
             model.run(step=True, limit=WAVE_CYCLES)
-        cli.write_file(file, waves.read_bytes())
+        disk.write_file(file, waves.read_bytes())
 
 
 def _bar() -> Progress:

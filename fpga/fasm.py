@@ -14,7 +14,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from hw.cli import content
+from hw.disk import content
 
 __all__ = ["MAX_BITS", "MAX_BYTES", "FasmError", "Feature", "parse", "read"]
 

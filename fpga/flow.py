@@ -27,7 +27,7 @@ from fpga.networks import NETWORK, add_net, network
 from fpga.stages import BuildError, Stage, build, is_built, seconds, stale
 from fpga.steps import stages_of
 from fpga.toolchain import Toolchain, ToolchainError, find, install
-from hw import cli
+from hw import cli, disk
 from hw.params import ParameterError
 
 __all__ = ["main"]
@@ -146,7 +146,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.design == "module":
             raise ParameterError("the design to be loaded must be made for a board, not `module`")
         return _program(options)
-    except (ParameterError, cli.OutputError) as error:
+    except (ParameterError, disk.OutputError) as error:
         cli.bad_input(PROGRAM, error)
     except (BuildError, ToolchainError) as error:
         return cli.failed(PROGRAM, error)

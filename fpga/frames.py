@@ -21,7 +21,8 @@ import numpy.typing as npt
 from fpga.database import Database, Tile, add_option, chosen
 from fpga.fasm import FasmError, Feature, parse, read
 from fpga.segbits import FRAME_BITS, FRAME_WORDS, DatabaseError
-from hw.cli import Parser, bad_input, failed, replace, run
+from hw.cli import Parser, bad_input, failed, run
+from hw.disk import replace
 
 __all__ = ["FrameError", "Frames", "assemble", "assemble_features"]
 

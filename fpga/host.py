@@ -29,7 +29,7 @@ from fpga.networks import network
 from fpga.pictures import CLASSES, dataset, pictures
 from fpga.session import LinkError, Session
 from fpga.target import Target
-from hw import cli
+from hw import cli, disk
 from hw.params import Direction, ParameterError
 from model.cifar import DataError
 from model.images import zoo_images
@@ -140,7 +140,7 @@ def _shift(target: Target, options: argparse.Namespace) -> int:
 
 def _read_map(file: Path) -> npt.NDArray[np.uint8]:
     """Read rows of numbers; what follows a # is a comment."""
-    text = cli.content(file, MAX_MAP_BYTES)
+    text = disk.content(file, MAX_MAP_BYTES)
     try:
         lines = [line.partition("#")[0].split() for line in text.decode("ascii").splitlines()]
         rows = [[int(number) for number in line] for line in lines if line]

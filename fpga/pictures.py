@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from hw import cli
+from hw import disk
 from hw.params import ParameterError
 from model import cifar
 from model.cifar import DataError
@@ -64,7 +64,7 @@ def pictures(files: Sequence[Path], net: IntNet) -> npt.NDArray[np.uint8]:
         )
     with bombs_refused():
         images = [
-            fit(decode_rgb(cli.content(file, MAX_BYTES, DataError), file, formats=_FORMATS), width)
+            fit(decode_rgb(disk.content(file, MAX_BYTES, DataError), file, formats=_FORMATS), width)
             for file in files
         ]
     return np.stack(images)

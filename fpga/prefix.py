@@ -25,7 +25,7 @@ from pathlib import Path
 from fpga import debian
 from fpga.debian import ToolchainError
 from fpga.lockfile import Lock
-from hw import cli
+from hw import disk
 
 __all__ = ["Tell", "alone", "build", "environment", "removed", "run"]
 
@@ -78,7 +78,7 @@ def alone(folder: Path, lock: Lock) -> Iterator[None]:
         If the folder cannot be written or the disk is full.
     """
     try:
-        cli.make_folder(folder)
+        disk.make_folder(folder)
         with (folder / "lock").open("w") as held:
             try:
                 fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from hw.cli import content
+from hw.disk import content
 
 __all__ = [
     "COLUMN_FRAMES",

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from fpga.toolchain import environment
-from hw.cli import OutputError, check_folder, make_folder, replace
+from hw.disk import OutputError, check_folder, make_folder, replace
 
 __all__ = ["BuildError", "Stage", "build", "call", "digest", "is_built", "seconds", "stale"]
 

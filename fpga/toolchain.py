@@ -27,7 +27,7 @@ from fpga import debian, lockfile, prefix
 from fpga.debian import ToolchainError
 from fpga.lockfile import Lock
 from fpga.prefix import Tell, environment
-from hw import cli
+from hw import cli, disk
 from hw.params import ParameterError
 
 __all__ = ["Toolchain", "ToolchainError", "environment", "find", "install", "main", "relock"]
@@ -160,7 +160,7 @@ def install(
         for name in _TOOLS:
             _said_version(getattr(tools, name))
         # Last: a prefix without it is none.
-        cli.replace(place / STAMP, _stamp(place, lock))
+        disk.replace(place / STAMP, _stamp(place, lock))
         return tools
 
 
@@ -190,7 +190,7 @@ def relock(
             packages=tuple(package for package in wide.packages if kept[package.name]),
             unpacked=_size(fresh),
         )
-        cli.replace(lock_file, lockfile.encode(new).encode())
+        disk.replace(lock_file, lockfile.encode(new).encode())
     return new
 
 

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from hw import cli, gen_accelerator, gen_tile, timing
+from hw import cli, disk, gen_accelerator, gen_tile, timing
 from hw.params import (
     CHANNEL_DIVIDER,
     MAX_BITS,
@@ -203,7 +203,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = vars(command.parse_args(arguments))
     try:
         deliver(chosen_product(options), options.get("out"), as_json=options["json"])
-    except (ParameterError, cli.OutputError) as error:
+    except (ParameterError, disk.OutputError) as error:
         cli.bad_input(PROGRAM, error)
     return 0
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hw import budget, cli, timing
+from hw import budget, cli, disk, timing
 from hw.accelerator import Accelerator
 from hw.accelerator_params import SHIFT_MODES, AcceleratorParams
 from hw.gen_tile import OPTIONS, streams_of
@@ -149,7 +149,7 @@ def main(arguments: Sequence[str]) -> int:
             **{name: options[name] for name in SIZES},
         )
         deliver(product, options.get("out"), as_json=options["json"])
-    except (ParameterError, cli.OutputError) as error:
+    except (ParameterError, disk.OutputError) as error:
         cli.bad_input(PROGRAM, error)
     if not options["json"]:
         for board, use in product.facts["memory"]["boards"].items():

@@ -10,7 +10,7 @@ from typing import Any
 from amaranth.hdl import Shape
 from amaranth.lib import data, wiring
 
-from hw import cli, timing
+from hw import cli, disk, timing
 from hw.crossbar import MACRO, crossbar_members
 from hw.mask import mask_layout
 from hw.params import ParameterError
@@ -193,6 +193,6 @@ def main(arguments: Sequence[str]) -> int:
         analog = options["macro"] == "black-box"
         product = tile_product(params, analog=analog, wrapper=options["wrapper"])
         deliver(product, options.get("out"), as_json=options["json"])
-    except (ParameterError, cli.OutputError) as error:
+    except (ParameterError, disk.OutputError) as error:
         cli.bad_input(PROGRAM, error)
     return 0

@@ -16,7 +16,7 @@ from typing import Any
 from amaranth.hdl import Shape
 from amaranth.lib import wiring
 
-from hw import cli, verilog
+from hw import cli, disk, verilog
 
 __all__ = ["Product", "deliver", "describe", "ports_of"]
 
@@ -114,7 +114,7 @@ def deliver(product: Product, folder: Path | None, *, as_json: bool) -> None:
 
     Raises
     ------
-    cli.OutputError
+    disk.OutputError
         If the folder is occupied or cannot be written.
     """
     text = verilog.emit(product.component, product.module)
@@ -123,7 +123,7 @@ def deliver(product: Product, folder: Path | None, *, as_json: bool) -> None:
     folder = folder or Path("build", product.folder)
     name = product.module
     files = {f"{name}.v": text, **product.files, f"{name}.json": report}
-    cli.write_files(folder, files, owner=f"{name}.json")
+    disk.write_files(folder, files, owner=f"{name}.json")
     if as_json:
         sys.stdout.write(report)
         return

@@ -19,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import nn
 
-from hw.cli import replace
+from hw.disk import replace
 
 __all__ = ["CheckpointError", "check_same", "load_into", "match", "read", "replace", "write"]
 

@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from hw import cli
+from hw import cli, disk
 from hw.params import ParameterError
 from model import checkpoint, compress_report, golden, qat, run_folder
 from model.cell_energy import Skip, network_energy
@@ -210,7 +210,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             )  # fmt: skip
             found = report(out / FINAL, source, dataset, settings)
             text = json.dumps(found, indent=1) + "\n"
-            cli.replace(out / REPORT, text.encode())
+            disk.replace(out / REPORT, text.encode())
     except (ParameterError, DataError, checkpoint.CheckpointError) as error:
         cli.bad_input(PROGRAM, error)
     except DivergenceError as error:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from hw import cli
+from hw import cli, disk
 from hw.params import ParameterError
 from model import agreement, intnet, onnx_export
 from model.checkpoint import CheckpointError
@@ -188,7 +188,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.onnx:
             agreement.require("onnx")
             onnx_export.check_place(options.onnx)
-        cli.check_folder(options.out, owner=intnet.JSON_FILE)
+        disk.check_folder(options.out, owner=intnet.JSON_FILE)
         network, recipe, _ = load_network(options.checkpoint)
         if not isinstance(network, QuantNetwork):
             raise ParameterError(f"{options.checkpoint} must be trained with --quantize")
@@ -202,7 +202,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         intnet.write(options.out, net)
         if options.onnx:
             onnx_export.write(net, options.onnx)
-    except (ParameterError, DataError, CheckpointError, cli.OutputError) as error:
+    except (ParameterError, DataError, CheckpointError, disk.OutputError) as error:
         cli.bad_input(PROGRAM, error)
     except MismatchError as error:
         print(f"{PROGRAM}: error: {error}", file=sys.stderr)

@@ -23,7 +23,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from hw.cli import write_files
+from hw.disk import write_files
 from hw.params import Direction
 from model.intnet_check import check_layers
 from model.intnet_codec import from_json, parse, to_json
@@ -136,7 +136,7 @@ def write(folder: Path, net: IntNet) -> None:
 
     Raises
     ------
-    hw.cli.OutputError
+    hw.disk.OutputError
         If the folder is occupied or cannot be written.
     """
     write_files(folder, encode(net), owner=JSON_FILE)

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from hw import cli
+from hw import cli, disk
 from hw.params import ParameterError
 from model import agreement, intnet
 from model.agreement import MismatchError
@@ -42,14 +42,14 @@ def write(net: IntNet, file: Path, *, qonnx: bool = False) -> None:
     ------
     ParameterError
         As `model.onnx_layers.to_onnx`.
-    hw.cli.OutputError
+    hw.disk.OutputError
         If the file cannot be written.
     """
     if qonnx:
         from model.qonnx_graph import to_qonnx as to_graph
     else:
         from model.onnx_layers import to_onnx as to_graph
-    cli.write_file(file, to_graph(net).SerializeToString(deterministic=True))
+    disk.write_file(file, to_graph(net).SerializeToString(deterministic=True))
 
 
 def check_place(file: Path) -> None:
@@ -57,9 +57,9 @@ def check_place(file: Path) -> None:
 
     Raises
     ------
-    hw.cli.OutputError
+    hw.disk.OutputError
     """
-    cli.check_file(file)
+    disk.check_file(file)
 
 
 def random_images(net: IntNet, count: int) -> npt.NDArray[np.uint8]:
@@ -92,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         net = intnet.read(options.net)
         compared = agreement.agree(net, random_images(net, options.images), [make(net)])
         write(net, options.out, qonnx=options.qonnx)
-    except (ParameterError, cli.OutputError) as error:
+    except (ParameterError, disk.OutputError) as error:
         cli.bad_input(PROGRAM, error)
     except MismatchError as error:
         print(f"{PROGRAM}: error: {error}", file=sys.stderr)

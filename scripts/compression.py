@@ -42,7 +42,7 @@ from typing import Any, get_args
 
 import numpy as np
 
-from hw import cli
+from hw import cli, disk
 from hw.accelerator_params import FitError
 from hw.params import ParameterError
 from hw.plan import plan
@@ -199,7 +199,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 [*(run for run in runs if run["name"] != found["name"]), found],
                 key=lambda run: (run["network"], run["method"] != "none", run["name"]),
             )
-            cli.replace(RESULTS, (json.dumps({"runs": runs}, indent=1) + "\n").encode())
+            disk.replace(RESULTS, (json.dumps({"runs": runs}, indent=1) + "\n").encode())
     except (ParameterError, DataError, OSError, ValueError) as error:
         cli.bad_input(PROGRAM, error)
     if options.update:
@@ -209,7 +209,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         }  # fmt: skip
         for name, table in tables.items():
             insert(DOCUMENT, name, table)
-        cli.replace(FIGURE, draw(runs))
+        disk.replace(FIGURE, draw(runs))
     print(json.dumps({"runs": runs}) if options.json else runs_table(runs))
     return 0
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hw import cli
+from hw import cli, disk
 from model.cost.config_file import load
 from model.cost.networks import named
 from model.cost.results import area_groups, energy_groups, latency_groups
@@ -94,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     config = load("date2024_22nm")
     content = draw([simulate(named(name), config) for name in NETWORKS])
     if options.update:
-        cli.replace(PICTURE, content)
+        disk.replace(PICTURE, content)
     elif not PICTURE.is_file() or PICTURE.read_bytes() != content:
         print(f"{PROGRAM}: {PICTURE.name} must be that of the model: --update", file=sys.stderr)
         return 1

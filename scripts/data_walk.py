@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
-from hw import cli
+from hw import cli, disk
 from hw.accelerator_params import AcceleratorParams
 from hw.image import build
 from hw.tile_params import ACC_BITS
@@ -127,7 +127,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     drawn = draw(params()).encode()
     if options.update:
-        cli.replace(PICTURE, drawn)
+        disk.replace(PICTURE, drawn)
     elif not PICTURE.is_file() or PICTURE.read_bytes() != drawn:
         return cli.failed(PROGRAM, f"{PICTURE.name} must be as drawn: {PROGRAM} --update")
     print(PICTURE.relative_to(PICTURE.parents[2]))

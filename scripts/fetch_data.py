@@ -25,7 +25,7 @@ from typing import IO, Any
 import numpy as np
 import safetensors.numpy
 
-from hw import cli
+from hw import cli, disk
 from model.cifar import CIFAR, Arrays, Cifar, DataError, check, file_name, read
 from scripts.cifar_archive import read_archive
 from scripts.cifar_sources import SOURCES, SourceError, note
@@ -165,9 +165,9 @@ def parser() -> cli.Parser:
 
 def _make_folder(folder: Path) -> None:
     try:
-        cli.make_folder(folder)
+        disk.make_folder(folder)
     except OSError as error:
-        raise cli.OutputError(f"--out must be a folder: {folder}: {error.strerror}") from None
+        raise disk.OutputError(f"--out must be a folder: {folder}: {error.strerror}") from None
 
 
 def run(options: dict[str, Any]) -> dict[str, Any]:
@@ -216,7 +216,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = vars(parser().parse_args(arguments))
     try:
         report = run(options)
-    except (DataError, cli.OutputError) as error:
+    except (DataError, disk.OutputError) as error:
         cli.bad_input(PROGRAM, error)
     except FetchError as error:
         note(f"{PROGRAM}: {error}")

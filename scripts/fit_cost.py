@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from hw import cli
+from hw import cli, disk
 from model.cost.config import Config
 from model.cost.simulate import simulate
 from model.cost.technology import CONSTANTS_FILE, Constants, load_constants
@@ -246,7 +246,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     met = table([errors(run, stored) for run in runs], runs)
     predicted = table(leave_one_out(runs), runs)
     if options.update:
-        cli.replace(CONSTANTS_FILE, text(stored, runs).encode())
+        disk.replace(CONSTANTS_FILE, text(stored, runs).encode())
         insert(DOCUMENT, "fit", met)
         insert(DOCUMENT, "left-out", predicted)
     print(f"{met}\n\nleft out, then predicted:\n\n{predicted}")

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from fpga.boards import BOARDS
-from hw import cli
+from hw import cli, disk
 
 __all__ = ["STAGES", "Stage", "main", "stale"]
 
@@ -136,7 +136,7 @@ def _run(stage: Stage, places: Mapping[str, Path], settings: Mapping[str, Any]) 
     code = subprocess.run([sys.executable, *command], check=False).returncode
     if code == 0:
         record["outputs"] = _digest(folder, stage.outputs)
-        cli.replace(manifest, (json.dumps(record, indent=2, sort_keys=True) + "\n").encode())
+        disk.replace(manifest, (json.dumps(record, indent=2, sort_keys=True) + "\n").encode())
     return code if code >= 0 else 128 - code
 
 
@@ -189,8 +189,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         cli.bad_input(PROGRAM, reason)
     try:
         for stage in running:
-            cli.check_folder(places[stage.folder], owner=None)
-    except cli.OutputError as error:
+            disk.check_folder(places[stage.folder], owner=None)
+    except disk.OutputError as error:
         cli.bad_input(PROGRAM, error)
     for stage in running:
         if code := _run(stage, places, settings):

@@ -23,7 +23,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from hw import cli
+from hw import cli, disk
 from scripts import fuzz_commands, fuzz_fpga, fuzz_model
 from scripts.fuzz_case import SECONDS, Files, Outcome, Target, fault, limited, make, run
 from scripts.tables import ROOT, VERIFICATION, insert
@@ -139,7 +139,7 @@ def _again(name: str, seed: int, number: int) -> tuple[Files, str | None]:
 def _keep(folder: Path, name: str, files: Files) -> None:
     for file, content in files.items():
         place = folder / name.replace(" ", "_") / file
-        cli.make_folder(place.parent)
+        disk.make_folder(place.parent)
         place.write_bytes(content)
 
 
@@ -155,7 +155,7 @@ def _store(record: Mapping[str, Any]) -> None:
     known = json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else {}
     known = {**known, **record}
     every = {name: known[name] for name in TARGETS if name in known}
-    cli.replace(RESULTS, (json.dumps(every, indent=1) + "\n").encode())
+    disk.replace(RESULTS, (json.dumps(every, indent=1) + "\n").encode())
 
 
 def table(stored: Mapping[str, Any]) -> str:
@@ -210,8 +210,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.keep:
         try:
-            cli.check_folder(options.keep, owner=None)
-        except cli.OutputError as error:
+            disk.check_folder(options.keep, owner=None)
+        except disk.OutputError as error:
             cli.bad_input(PROGRAM, error)
     if options.case is not None:
         if len(options.format) != 1:

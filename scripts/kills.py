@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from hw import cli
+from hw import cli, disk
 from scripts.kill_programs import PROGRAMS, Program
 from scripts.killed import Moment, call
 from scripts.tables import ROOT, VERIFICATION, insert
@@ -191,7 +191,7 @@ def _store(name: str, counts: Mapping[str, int]) -> None:
     known = json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else {}
     known[name] = counts
     every = {name: known[name] for name in PROGRAMS if name in known}
-    cli.replace(RESULTS, (json.dumps(every, indent=1) + "\n").encode())
+    disk.replace(RESULTS, (json.dumps(every, indent=1) + "\n").encode())
 
 
 def table(stored: Mapping[str, Any]) -> str:

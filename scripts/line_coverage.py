@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hw import cli
+from hw import cli, disk
 from scripts.tables import ROOT
 
 __all__ = ["Lines", "by_package", "main", "read"]
@@ -85,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name, lines in by_package(files).items():
         print(f"{lines.percent:6.1f} % of {lines.statements:5} lines  {name}")
     if options.update:
-        cli.replace(RESULTS, (json.dumps(_record(files), indent=1) + "\n").encode())
+        disk.replace(RESULTS, (json.dumps(_record(files), indent=1) + "\n").encode())
     if total.percent < options.least:
         return cli.failed(PROGRAM, f"{total.percent:.1f} % must be at least {options.least} %")
     return 0

@@ -15,7 +15,7 @@ from typing import Any
 
 from cosim import simulators
 from cosim.runner import BuildError
-from hw import cli
+from hw import cli, disk
 from hw.params import ParameterError
 from model.agreement import MismatchError
 from model.checkpoint import CheckpointError
@@ -52,11 +52,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         cli.bad_input(PROGRAM, reason)
     try:
         for file in files:
-            cli.check_file(file)
+            disk.check_file(file)
         found = gather(
             options.network, images=options.images, data=options.data, measure_size=options.size
         )
-    except (ParameterError, CheckpointError, cli.OutputError) as error:
+    except (ParameterError, CheckpointError, disk.OutputError) as error:
         cli.bad_input(PROGRAM, error)
     except (MismatchError, BuildError, SynthesisError, simulators.SimulatorError) as error:
         # What an earlier run wrote says that all is equal.
@@ -66,8 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     text = json.dumps(found.facts, indent=1, ensure_ascii=False) + "\n"
     try:
         for file, content in zip(files, (page(found), text), strict=True):
-            cli.write_file(file, content.encode())
-    except cli.OutputError as error:
+            disk.write_file(file, content.encode())
+    except disk.OutputError as error:
         cli.bad_input(PROGRAM, error)
     print(text if options.json else _summary(found.facts, files), end="")
     return 0

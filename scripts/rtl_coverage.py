@@ -21,7 +21,7 @@ from typing import Any
 
 from cosim.runner import BuildError, SimulationError
 from fpga import yosys
-from hw import cli
+from hw import cli, disk
 from scripts.rtl_constants import constants
 from scripts.rtl_coverage_designs import DESIGNS, Measured
 from scripts.rtl_coverage_reasons import Reasons
@@ -170,7 +170,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     text = json.dumps(results, indent=1, ensure_ascii=False)
     print(text if options.json else table(results))
     if options.update:
-        cli.replace(RESULT, f"{text}\n".encode())
+        disk.replace(RESULT, f"{text}\n".encode())
         insert(VERIFICATION, "coverage", table(results))
     unexplained = [
         f"{name}, {point}"

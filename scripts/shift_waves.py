@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from amaranth.sim import Simulator
 
-from hw import cli, timing
+from hw import cli, disk, timing
 from hw.params import Direction, ShiftParams
 from hw.shift import ShiftedReader, ShiftModule
 
@@ -137,7 +137,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _draw(drawn, trace())
             picture = FOLDER / name
             if options.update:
-                cli.replace(picture, drawn.read_bytes())
+                disk.replace(picture, drawn.read_bytes())
             elif not picture.is_file() or picture.read_bytes() != drawn.read_bytes():
                 return cli.failed(PROGRAM, f"{name} must be as simulated: {PROGRAM} --update")
             print(picture.relative_to(FOLDER.parents[1]))

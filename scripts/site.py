@@ -25,7 +25,7 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import get_lexer_by_name
 from pygments.util import ClassNotFound
 
-from hw import cli
+from hw import cli, disk
 
 __all__ = ["PAGES", "SiteError", "build", "main"]
 
@@ -223,10 +223,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         files = build()
-        cli.write_files(options.out, dict(sorted(files.items())), owner="index.html")
+        disk.write_files(options.out, dict(sorted(files.items())), owner="index.html")
     except SiteError as error:
         return cli.failed(PROGRAM, error)
-    except cli.OutputError as error:
+    except disk.OutputError as error:
         cli.bad_input(PROGRAM, error)
     pages = sum(name.endswith(".html") for name in files)
     print(f"{options.out / 'index.html'}: {pages} pages, {len(files) - pages} other files")

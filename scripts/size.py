@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from fpga import yosys
-from hw import cli
+from hw import cli, disk
 from hw.params import ParameterError
 from scripts import size_accelerator, size_liberty, size_shift
 from scripts.netlist import SynthesisError
@@ -44,7 +44,7 @@ def tables(results: dict[str, Any]) -> list[tuple[Path, str, str]]:
 
 def update(results: dict[str, Any]) -> None:
     """Store figures, and write them into the documents."""
-    cli.replace(BASELINE, (json.dumps(results, indent=2, ensure_ascii=False) + "\n").encode())
+    disk.replace(BASELINE, (json.dumps(results, indent=2, ensure_ascii=False) + "\n").encode())
     for document, name, table in tables(results):
         insert(document, name, table)
 

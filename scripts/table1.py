@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hw import cli
+from hw import cli, disk
 from model.cost.config import Config
 from model.cost.config_file import load
 from model.cost.networks import named
@@ -187,7 +187,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     found = rows()
     if options.update:
-        cli.replace(RESULTS, csv_text(found).encode())
+        disk.replace(RESULTS, csv_text(found).encode())
         for mark, text in tables(found).items():
             insert(COST, mark, text)
     print("\n\n".join(tables(found).values()))

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from hw import cli
+from hw import cli, disk
 from model.cost.results import csv_text
 from model.layers import layer_shapes
 from scripts.table2 import cell, compared, measured
@@ -79,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     found = rows()
     if options.update:
-        cli.replace(TABLE, csv_text(found).encode())
+        disk.replace(TABLE, csv_text(found).encode())
         insert(TRAINING, "table3", table(found))
     print(table(found))
     return 0

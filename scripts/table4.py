@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hw import cli, timing
+from hw import cli, disk, timing
 from hw.params import ArrayParams, ShiftParams
 from model.cost.config import Config
 from model.cost.config_file import load
@@ -96,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     found = rows()
     if options.update:
-        cli.replace(RESULTS, csv_text(found).encode())
+        disk.replace(RESULTS, csv_text(found).encode())
         insert(COST, "table4", table(found))
     print(table(found))
     return 0

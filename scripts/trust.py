@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hw import cli
+from hw import cli, disk
 from scripts.tables import ROOT, insert
 
 __all__ = ["SOURCES", "Figure", "Source", "figures", "main", "stored", "table"]
@@ -218,7 +218,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.update:
         data = {"format": FORMAT, "figures": [dataclasses.asdict(figure) for figure in found]}
         text = json.dumps(data, indent=1, ensure_ascii=False)
-        cli.replace(RESULTS, (text + "\n").encode())
+        disk.replace(RESULTS, (text + "\n").encode())
         insert(README, "trust", table(found))
     for source in missing:
         print(f"{PROGRAM}: docs/results/{source.file} is missing: {source.command} makes it",

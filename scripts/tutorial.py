@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fpga.toolchain import ToolchainError, find
-from hw import cli
+from hw import cli, disk
 
 __all__ = ["Command", "SessionError", "commands", "difference", "main", "run", "updated"]
 
@@ -183,7 +183,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             printed = run([each.text for each in todo], Path(folder))
         ran = list(zip(todo, printed, strict=True))
         if options.update:
-            cli.replace(TUTORIAL, updated(document, ran).encode())
+            disk.replace(TUTORIAL, updated(document, ran).encode())
         elif wrong := next(filter(None, (difference(*each) for each in ran)), ""):
             raise SessionError(wrong)
     except SessionError as error:

@@ -8,7 +8,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from hw import cli
+from hw import disk
 
 __all__ = ["Verdict", "read_verdicts", "write_verdicts"]
 
@@ -34,4 +34,4 @@ def read_verdicts(file: Path) -> list[Verdict]:
 def write_verdicts(file: Path, verdicts: Sequence[Verdict]) -> None:
     """Store verdicts in the place of those in the file."""
     text = json.dumps([dataclasses.asdict(each) for each in verdicts], indent=1, ensure_ascii=False)
-    cli.replace(file, f"{text}\n".encode())
+    disk.replace(file, f"{text}\n".encode())

@@ -11,7 +11,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from hw import cli
+from hw import cli, disk
 from hw.address import walk
 from hw.params import Direction, ShiftParams
 
@@ -80,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--update", action="store_true", help="write it")
     options = parser.parse_args(arguments)
     if options.update:
-        cli.replace(PICTURE, draw().encode())
+        disk.replace(PICTURE, draw().encode())
     elif not PICTURE.is_file() or PICTURE.read_bytes() != draw().encode():
         return cli.failed(PROGRAM, f"{PICTURE.name} must be as drawn: {PROGRAM} --update")
     print(PICTURE.relative_to(PICTURE.parents[2]))

@@ -14,7 +14,7 @@ from flow_fakes import script
 from fpga import stages, yosys
 from fpga.stages import BuildError, Stage, build, call, stale
 from fpga.yosys import YosysError
-from hw.cli import OutputError
+from hw.disk import OutputError
 
 ROOT = Path(__file__).parent.parent
 

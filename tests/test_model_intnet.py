@@ -17,7 +17,7 @@ import safetensors.numpy
 from hypothesis import given, settings
 from intnet_files import FILES, sample
 
-from hw.cli import OutputError
+from hw.disk import OutputError
 from model import intnet
 from model.executor import run
 

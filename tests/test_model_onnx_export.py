@@ -17,7 +17,7 @@ import onnx
 import pytest
 from intnets import small
 
-from hw import cli
+from hw import disk
 from model import agreement, executor, golden, intnet, onnx_export, qonnx_graph
 from model.onnx_export import write
 from model.onnx_layers import IMAGES, to_onnx
@@ -60,7 +60,7 @@ def test_a_failed_write_leaves_the_earlier_file(tmp_path, monkeypatch):
     write(small("residual"), file)
     before = file.read_bytes()
     monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(28, "full")))
-    with pytest.raises(cli.OutputError, match=f"^{re.escape(f'{file} must be writable: full')}$"):
+    with pytest.raises(disk.OutputError, match=f"^{re.escape(f'{file} must be writable: full')}$"):
         write(small("sp"), file)
     assert file.read_bytes() == before
     assert [left.name for left in tmp_path.iterdir()] == ["net.onnx"]

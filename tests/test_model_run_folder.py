@@ -69,9 +69,9 @@ def test_what_is_not_there_is_neither_made_nor_held(tmp_path):
 
 def test_a_run_writes_into_the_folder_that_it_holds(tmp_path):
     program = (
-        "from pathlib import Path; from hw import cli; from model import run_folder\n"
+        "from pathlib import Path; from hw import disk; from model import run_folder\n"
         "out = Path('out')\n"
-        "with run_folder.held(out, new=True): cli.replace(out / 'file', b'whole')\n"
+        "with run_folder.held(out, new=True): disk.replace(out / 'file', b'whole')\n"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     subprocess.run(

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from hw import cli
+from hw import disk
 from scripts import kills
 from scripts.kill_programs import PROGRAMS, Program, _is_checkpoint, _is_log
 from scripts.killed import Moment, call
@@ -26,7 +26,7 @@ def careful(inputs, out, resume):
     """Write two files as they should be written."""
     for name in ("a", "b"):
         step()
-        cli.write_files(out, {name: name * 1000}, owner="a")
+        disk.write_files(out, {name: name * 1000}, owner="a")
 
 
 def half(inputs, out, resume):
@@ -51,11 +51,11 @@ def untidy(inputs, out, resume):
 def forgetful(inputs, out, resume):
     """Take what is there for whole, and go on with what comes after it."""
     if not resume:
-        cli.write_files(out, {"a": "1"}, owner="a")
+        disk.write_files(out, {"a": "1"}, owner="a")
         step()
-        cli.replace(out / "b", b"2")
+        disk.replace(out / "b", b"2")
     else:
-        cli.replace(out / "c", b"3")
+        disk.replace(out / "c", b"3")
 
 
 def program(run, **fields):

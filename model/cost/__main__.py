@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from os.path import realpath
 from pathlib import Path
 
-from hw import cli
+from hw import cli, disk
 from hw.params import ParameterError
 from model import intnet
 from model.cost.compare import incomparable
@@ -82,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             simulate(network, _chosen(config, name, options.set or ()))
             for name, network in zip(names, networks, strict=True)
         ]
-    except (ParameterError, cli.OutputError) as error:
+    except (ParameterError, disk.OutputError) as error:
         cli.bad_input(PROGRAM, error)
     warnings = _warnings(config, names, costs, options.set or ())
     _write(options.csv, layers_csv(costs))
@@ -107,7 +107,7 @@ def _check_outputs(options: argparse.Namespace, names: Sequence[str]) -> None:
         if file and realpath(file) in read:
             raise ParameterError(f"{option} must be another file than {file}, which is read")
         if file:
-            cli.check_file(file)
+            disk.check_file(file)
 
 
 def _read(options: argparse.Namespace, names: Sequence[str]) -> Iterator[Path]:
@@ -201,8 +201,8 @@ def _json(costs: Sequence[ChipCost], networks: Sequence[Network], warnings: Sequ
 def _write(file: Path | None, text: str) -> None:
     if file is not None:
         try:
-            cli.write_file(file, text.encode())
-        except cli.OutputError as error:
+            disk.write_file(file, text.encode())
+        except disk.OutputError as error:
             cli.bad_input(PROGRAM, error)
 
 

@@ -30,7 +30,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from hw import cli
+from hw import disk
 from hw.params import ParameterError
 from model.cost.config import Config, ConfigError, keys
 from model.cost.networks import named
@@ -90,7 +90,7 @@ class _Reader:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        data = cli.content(path, MAX_BYTES, lambda message: ConfigError(message, ""))
+        data = disk.content(path, MAX_BYTES, lambda message: ConfigError(message, ""))
         try:
             text = data.decode()
             self.value = tomllib.loads(text)

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from hw import cli
+from hw import disk
 from hw.pages import counted
 from hw.params import ParameterError, check_integer
 from hw.row_masks import Masks, gates
@@ -54,7 +54,7 @@ def read(path: Path, net: IntNet) -> dict[str, Activity]:
     CountersError
         If the file cannot be read, breaks a rule or is of another network: one line that names it.
     """
-    data = cli.content(path, MAX_BYTES, CountersError)
+    data = disk.content(path, MAX_BYTES, CountersError)
     try:
         return _activities(json.loads(data), net)
     except ParameterError as error:

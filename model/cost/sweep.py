@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from hw import cli
+from hw import cli, disk
 from hw.params import ParameterError
 from model.cost.accuracy import measured
 from model.cost.config import Config
@@ -118,9 +118,9 @@ def _parser() -> cli.Parser:
 
 def _make(folder: Path) -> None:
     try:
-        cli.make_folder(folder)
+        disk.make_folder(folder)
     except OSError as error:
-        raise cli.OutputError(f"--out must be writable: {folder}: {error.strerror}") from None
+        raise disk.OutputError(f"--out must be writable: {folder}: {error.strerror}") from None
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -133,7 +133,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         points = grid({name: values for name, values in asked.items() if values}, base)
         if not options.grid:
             points = choose(points, options.points, options.seed)
-        cli.check_folder(options.out, owner=JOURNAL)
+        disk.check_folder(options.out, owner=JOURNAL)
         if file.exists() and not options.resume:
             raise ParameterError(f"{file} must be new, or go on with --resume")
         if options.resume and not file.exists():
@@ -153,8 +153,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "front.csv": csv_text(best),
             "front.svg": draw(found, best, title),
         }
-        cli.write_files(options.out, files, owner=JOURNAL)
-    except (ParameterError, cli.OutputError) as error:
+        disk.write_files(options.out, files, owner=JOURNAL)
+    except (ParameterError, disk.OutputError) as error:
         cli.bad_input(PROGRAM, error)
     except (OSError, WorkerError) as error:
         return cli.failed(PROGRAM, f"{error}; --resume goes on")
