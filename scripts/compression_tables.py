@@ -98,35 +98,49 @@ def _label(run: Mapping[str, Any]) -> str:
 
 
 def draw(runs: Sequence[Mapping[str, Any]]) -> bytes:
-    """Draw accuracy against the energy of cells and against crossbars; returns an SVG."""
+    """Draw accuracy against the energy of cells and against crossbars, a row of each network.
+
+    Returns
+    -------
+    bytes
+        An SVG. Crossbars are a share of the network's own: their sizes differ.
+    """
     import matplotlib as mpl  # takes half a second to import
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(11, 4.6), layout="constrained")
-    energy, crossbars = figure.subplots(1, 2, sharey=True)
-    for network, method in dict.fromkeys((run["network"], run["method"]) for run in runs):
-        colour, marker = STYLES[method]
-        mine = [run for run in runs if (run["network"], run["method"]) == (network, method)]
-        mine.sort(key=lambda run: run["sparsity"]["asked"])
-        ys = [100 * run["accuracy"] for run in mine]
-        for axes, xs in (
-            (energy, [run["energy_pj"]["rows"] / 1e3 for run in mine]),
-            (crossbars, [run["used"] for run in mine]),
-        ):
-            label = network if method == "none" else f"{network}, {method}"
+    networks = list(dict.fromkeys(run["network"] for run in runs))
+    figure = Figure(figsize=(11, 4.2 * len(networks)), layout="constrained")
+    rows = figure.subplots(len(networks), 2, sharey="row", squeeze=False)
+    handles = {}
+    for network, (energy, crossbars) in zip(networks, rows, strict=True):
+        own = [run for run in runs if run["network"] == network]
+        for method in dict.fromkeys(run["method"] for run in own):
+            colour, marker = STYLES[method]
+            mine = [run for run in own if run["method"] == method]
+            mine.sort(key=lambda run: run["sparsity"]["asked"])
+            ys = [100 * run["accuracy"] for run in mine]
             # Runs that are not compressed are no curve.
             line = "" if method == "none" else "-"
-            axes.plot(xs, ys, line, marker=marker, color=colour, linewidth=1, label=label)
-            for run, x, y in zip(mine, xs, ys, strict=True):
-                axes.annotate(_label(run), (x, y), (4, 4), textcoords="offset points", fontsize=7)
-    for axes, label in ((energy, "cells that are read, nJ"), (crossbars, "crossbars")):
-        axes.set_xlabel(label, color=INK)
-        axes.set_xlim(left=0)
-        axes.grid(color=GRID)
-        axes.set_axisbelow(True)
-        axes.spines[["top", "right"]].set_visible(False)
-    energy.set_ylabel("accuracy, %", color=INK)
-    figure.legend(*energy.get_legend_handles_labels(), loc="outside right upper", frameon=False)
+            for axes, xs in (
+                (energy, [run["energy_pj"]["rows"] / 1e3 for run in mine]),
+                (crossbars, [100 * run["used"] / run["pages"] for run in mine]),
+            ):
+                handles[method], *_ = axes.plot(
+                    xs, ys, line, marker=marker, color=colour, linewidth=1, label=method
+                )
+                for run, x, y in zip(mine, xs, ys, strict=True):
+                    axes.annotate(
+                        _label(run), (x, y), (4, 4), textcoords="offset points", fontsize=7
+                    )
+        for axes, label in ((energy, "cells that are read, nJ"), (crossbars, "crossbars left, %")):
+            axes.set_xlabel(label, color=INK)
+            axes.margins(x=0.25, y=0.1)  # room for what stands beside the points
+            axes.set_xlim(left=0)
+            axes.grid(color=GRID)
+            axes.set_axisbelow(True)
+            axes.spines[["top", "right"]].set_visible(False)
+        energy.set_ylabel(f"{network}: accuracy, %", color=INK)
+    figure.legend(handles.values(), handles, loc="outside right upper", frameon=False)
     content = io.BytesIO()
     # No date and no random names: the same runs give the same bytes.
     with mpl.rc_context({"svg.hashsalt": "shiftbar", "svg.fonttype": "none"}):

@@ -10,6 +10,7 @@ import intnets
 import numpy as np
 import pytest
 import torch
+from matplotlib.axes import Axes
 
 from hw.params import ParameterError
 from model import checkpoint, executor, intnet, random_intnet
@@ -67,7 +68,7 @@ def test_the_figure_is_the_same_each_time_and_follows_the_runs():
     assert drawn == compression_tables.draw(RUNS)
     assert drawn != compression_tables.draw([RUNS[0], record("sparse", "twofold", accuracy=0.86)])
     text = drawn.decode()
-    words = ("plain", "50 %, 8 + 3 epochs", "psp_64_4, twofold", "crossbars", "accuracy, %")
+    words = ("plain", "50 %, 8 + 3 epochs", ">twofold<", "crossbars left", "psp_64_4: accuracy, %")
     assert all(word in text for word in words)
     assert "<dc:date>" not in text
 
@@ -77,10 +78,11 @@ def test_runs_of_a_method_are_a_curve_in_the_order_of_their_sparsity():
         record(f"s{share}", "twofold", sparsity={"asked": share, "reached": share}, used=used)
         for share, used in ((0.75, 10), (0.25, 30))
     ]
-    with mock.patch("matplotlib.axes.Axes.plot", autospec=True) as plot:
-        compression_tables.draw([*RUNS, *others])
-    curves = [call.args[1] for call in plot.call_args_list if call.kwargs["label"] != "psp_64_4"]
-    assert curves == [[45.0, 45.0, 45.0], [30, 34, 10]]
+    with mock.patch.object(Axes, "plot", autospec=True, side_effect=Axes.plot) as plot:
+        compression_tables.draw([*RUNS, *others, record("other", "twofold", network="resnet20")])
+    curves = [call.args[1] for call in plot.call_args_list if call.kwargs["label"] == "twofold"]
+    shares = [100 * used / 38 for used in (30, 34, 10)]
+    assert curves == [[45.0, 45.0, 45.0], shares, [45.0], shares[1:2]]
 
 
 def test_epochs_are_those_of_the_checkpoint_that_a_run_went_on_from(tmp_path):
