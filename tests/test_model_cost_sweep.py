@@ -252,7 +252,7 @@ def test_the_command_s_errors(tmp_path, capsys):
         ("--config", "date2042"): "; the nearest is date2024",
         ("--points", "6_4"): "points must be an integer from 1 to 1000000, not '6_4'",
         ("--points", "٦٤"): "points must be an integer from 1 to 1000000, not '٦٤'",
-        ("--out", "/proc/foo"): "--out must be writable: /proc/foo: ",
+        ("--out", "/proc/foo"): "the output folder must be writable: /proc/foo: ",
         ("--points", "0"): "points must be an integer from 1 to 1000000, not 0",
         ("--points", "9", "--grid"): "not allowed with argument",
         ("--shift", "up"): "invalid choice: 'up'",
