@@ -22,7 +22,7 @@ from model import agreement, intnet
 from model.agreement import MismatchError
 from model.intnet import IntNet
 
-__all__ = ["check_place", "main", "random_images", "write"]
+__all__ = ["main", "random_images", "write"]
 
 PROGRAM = "python -m model.onnx_export"
 SEED = 1
@@ -52,16 +52,6 @@ def write(net: IntNet, file: Path, *, qonnx: bool = False) -> None:
     disk.write_file(file, to_graph(net).SerializeToString(deterministic=True))
 
 
-def check_place(file: Path) -> None:
-    """Refuse, before anything is computed, a file that cannot be.
-
-    Raises
-    ------
-    hw.disk.OutputError
-    """
-    disk.check_file(file)
-
-
 def random_images(net: IntNet, count: int) -> npt.NDArray[np.uint8]:
     """Return images that need no data set: black, white, then random pixels; always the same."""
     source = np.random.default_rng(SEED)
@@ -88,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     make = agreement.qonnx if options.qonnx else agreement.onnx_runtime
     try:
         agreement.require("qonnx" if options.qonnx else "onnx")
-        check_place(options.out)
+        disk.check_file(options.out)
         net = intnet.read(options.net)
         compared = agreement.agree(net, random_images(net, options.images), [make(net)])
         write(net, options.out, qonnx=options.qonnx)

@@ -120,7 +120,7 @@ def _make(folder: Path) -> None:
     try:
         disk.make_folder(folder)
     except OSError as error:
-        raise disk.OutputError(f"--out must be writable: {folder}: {error.strerror}") from None
+        raise disk.OutputError(error.errno, error.strerror, str(folder)) from None
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
