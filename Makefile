@@ -38,6 +38,9 @@ demo: $(STAMP) ## the shift IP; a whole trained network in RTL on real images, b
 report: $(STAMP) ## all that is known of a network on one page, build/report.html
 	$(RUN) -m scripts.report $(NET)
 
+# A worker has a core: threads of torch and NumPy would only wait for each other.
+test test-all coverage: export OMP_NUM_THREADS := 1
+
 test: $(STAMP) ## every fast test (no GPU, no board)
 	$(RUN) -m pytest -n $(JOBS) --dist worksteal
 

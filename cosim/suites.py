@@ -5,19 +5,35 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
-from cosim import vectors
+from cosim import simulators, vectors
 from cosim.design import Block, Design
 from cosim.runner import run
 from hw.params import ShiftParams
 
-__all__ = ["SMALL", "SeededFault", "each_fault", "faulty", "run_on_maps"]
+__all__ = [
+    "SMALL",
+    "VERILATOR_IS_SLOW",
+    "SeededFault",
+    "each_fault",
+    "faulty",
+    "more",
+    "run_on_maps",
+]
 
 SMALL = ShiftParams(height=4, width=4, bits=8)
 """The channel of the blocks in which faults of the shift are seeded."""
+
+_ALONE = simulators.missing("icarus") is not None
+VERILATOR_IS_SLOW = pytest.mark.parametrize(
+    "simulator",
+    ["icarus", pytest.param("verilator", marks=() if _ALONE else pytest.mark.slow)],
+    indirect=True,
+)
+"""For a design that Verilator builds for longer than it runs: it is slow, unless it is alone."""
 
 
 class SeededFault(NamedTuple):
@@ -48,6 +64,11 @@ def each_fault(faults: Sequence[SeededFault]) -> pytest.MarkDecorator:
         ids=lambda value: value if isinstance(value, str) else value.name,
         indirect=["simulator"],
     )
+
+
+def more(cases: Iterable[Any]) -> list[Any]:
+    """Mark cases as slow: more of a kind of which the fast tests have some."""
+    return [pytest.param(case, marks=pytest.mark.slow) for case in cases]
 
 
 def faulty(sound: Block, faults: Iterable[SeededFault]) -> list[Block]:

@@ -11,7 +11,7 @@ import pytest
 
 from cosim.design import Block, Design, bundle, emit_block
 from cosim.runner import SimulationError, run
-from cosim.suites import SeededFault, faulty
+from cosim.suites import VERILATOR_IS_SLOW, SeededFault, faulty
 from cosim.tile_scenario import Scenario
 from cosim.tile_vectors import draw
 from hw.tile_axis import AxisTile
@@ -112,6 +112,7 @@ def check(
     )
 
 
+@VERILATOR_IS_SLOW
 @pytest.mark.parametrize("params", SHAPES, ids=lambda params: params.name)
 def test_rtl_equals_the_golden_executor(simulator: str, params: TileParams, tmp_path: Path) -> None:
     """Both tests of the body pass."""

@@ -10,7 +10,7 @@ import pytest
 
 from cosim.design import Block, Design, bundle, emit_block
 from cosim.runner import SimulationError
-from cosim.suites import SMALL, SeededFault, each_fault, faulty, run_on_maps
+from cosim.suites import SMALL, SeededFault, each_fault, faulty, more, run_on_maps
 from hw.params import ShiftParams
 from hw.shift import ShiftModule
 
@@ -23,18 +23,23 @@ SHAPES = [
     ShiftParams(height=height, width=width, bits=bits)
     for height, width, bits in [
         (2, 2, 8),
+        (3, 5, 5),
+        (4, 8, 1),
+        (7, 14, 8),
+        (16, 16, 8),
+    ]
+]
+MORE_SHAPES = [
+    ShiftParams(height=height, width=width, bits=bits)
+    for height, width, bits in [
         (2, 3, 1),
         (4, 4, 8),
-        (3, 5, 5),
         (5, 3, 16),
         (8, 4, 8),
-        (4, 8, 1),
         (6, 10, 8),
         (10, 6, 7),
-        (7, 14, 8),
         (14, 7, 3),
         (9, 9, 12),
-        (16, 16, 8),
         (28, 28, 8),
         (5, 32, 16),
     ]
@@ -84,8 +89,14 @@ FAULTS = [
 
 @functools.cache
 def design() -> Design:
-    """All shapes and all faults, in one build."""
+    """Bundle the shapes of the fast tests and all faults, in one build."""
     return bundle("shift_module", [*map(block, SHAPES), *faulty(block(SMALL), FAULTS)])
+
+
+@functools.cache
+def more_design() -> Design:
+    """Bundle the shapes of the slow tests, in one build."""
+    return bundle("shift_module_more", [*map(block, MORE_SHAPES)])
 
 
 def block(params: ShiftParams) -> Block:
@@ -93,14 +104,13 @@ def block(params: ShiftParams) -> Block:
     return emit_block(ShiftModule(params=params), f"shift_{params.name}")
 
 
-@pytest.mark.parametrize("params", SHAPES, ids=lambda params: params.name)
+@pytest.mark.parametrize("params", [*SHAPES, *more(MORE_SHAPES)], ids=lambda params: params.name)
 def test_rtl_equals_pytorch_cycle_by_cycle(
     simulator: str, params: ShiftParams, tmp_path: Path
 ) -> None:
     """All tests of the body pass on every shape."""
-    passed = run_on_maps(
-        design(), simulator, BODY, params, f"shift_{params.name}", tmp_path, seed=SEED
-    )
+    name, chosen = f"shift_{params.name}", design() if params in SHAPES else more_design()
+    passed = run_on_maps(chosen, simulator, BODY, params, name, tmp_path, seed=SEED)
     assert len(passed) == 6, f"all six tests must run, not {passed}"
 
 

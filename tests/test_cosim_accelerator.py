@@ -28,18 +28,20 @@ ZOO = Path(__file__).parent.parent / "model/zoo"
 # two, and wider than a byte; outputs that fill no column group; ADCs that saturate; pages that are
 # not stored, in one crossbar of two or in both, or of the whole network.
 NETWORKS = [
+    ("skip_before_shift", "in_place", {"width": 12, "stream_bits": 11, "act_bits": 5, "side": 12}),
+    ("residual", "fused", {"width": 24, "array_rows": 12, "act_bits": 4, "stream_bits": 8}),
+    ("true_residual", "fused", {"width": 16, "adc_bits": 4, "extreme": True}),
+    ("sp", "fused", {"width": 14, "stream_bits": 10}),
+    ("skip_over_shift", "fused", {"width": 24, "array_rows": 12, "pruned": 0.5}),
+]
+MORE_NETWORKS = [
     ("skip_over_shift", "fused", {"width": 24, "array_rows": 12}),
     ("skip_over_shift", "in_place", {"width": 16, "array_rows": 16}),
     ("skip_before_shift", "fused", {"width": 16, "act_bits": 4, "weight_bits": 4}),
-    ("skip_before_shift", "in_place", {"width": 12, "stream_bits": 11, "act_bits": 5, "side": 12}),
-    ("residual", "fused", {"width": 24, "array_rows": 12, "act_bits": 4, "stream_bits": 8}),
     ("residual", "in_place", {"width": 24, "array_rows": 12}),
-    ("true_residual", "fused", {"width": 16, "adc_bits": 4, "extreme": True}),
     ("true_residual", "in_place", {"width": 12, "depth": 1, "classes": 3}),
     ("skip_over_shift", "fused", {"width": 24, "array_rows": 12, "depth": 1}),
-    ("sp", "fused", {"width": 14, "stream_bits": 10}),
     ("sp", "in_place", {"width": 24, "array_rows": 24, "depth": 3, "classes": 5}),
-    ("skip_over_shift", "fused", {"width": 24, "array_rows": 12, "pruned": 0.5}),
     ("residual", "in_place", {"width": 24, "array_rows": 12, "act_bits": 4, "pruned": 0.3}),
     ("true_residual", "fused", {"width": 24, "array_rows": 12, "adc_bits": 5, "pruned": 0.5}),
     ("sp", "fused", {"width": 14, "depth": 1, "pruned": 1.0}),
@@ -69,7 +71,11 @@ def verilator():
         pytest.skip(reason)
 
 
-@pytest.mark.parametrize(("form", "mode", "options"), NETWORKS, ids=str)
+@pytest.mark.parametrize(
+    ("form", "mode", "options"),
+    [*NETWORKS, *(pytest.param(*network, marks=pytest.mark.slow) for network in MORE_NETWORKS)],
+    ids=str,
+)
 def test_rtl_equals_the_golden_executor(form, mode, options):
     net = network(form, options)
     image = small_image(net, mode)
@@ -79,6 +85,7 @@ def test_rtl_equals_the_golden_executor(form, mode, options):
     assert compared["RTL"] > 4 * net.maps["x"].channels * 16
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [0.0, 0.4])
 def test_putting_out_takes_longer_than_converting(share):
     options = {"width": 64, "depth": 1, "act_bits": 4, "weight_bits": 4, "array_rows": 32}
@@ -166,7 +173,14 @@ def disagreement(net, mode, change=lambda block: block, edit=lambda image: image
     return str(caught.value)
 
 
-@pytest.mark.parametrize("name", FAULTS)
+FAST = {"dropped_outputs_written", "a_channel_is_not_moved", "shifted_map_fetched_plainly",
+        "skipped_sums_are_not_zero"}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "name",
+    [name if name in FAST else pytest.param(name, marks=pytest.mark.slow) for name in FAULTS],
+)
 def test_a_seeded_fault_is_noticed(name):
     (net, mode), old, new, message = FAULTS[name]
     assert message in disagreement(net, mode, lambda block: block.with_fault(name, old, new))
@@ -267,9 +281,9 @@ def host_side(simulator, mode, folder, change=lambda block: block, tests=None):
 @pytest.mark.parametrize(
     ("simulator", "mode"),
     [
-        ("verilator", "fused"),
-        ("verilator", "in_place"),
         ("icarus", "fused"),
+        pytest.param("verilator", "fused", marks=pytest.mark.slow),
+        pytest.param("verilator", "in_place", marks=pytest.mark.slow),
         pytest.param("icarus", "in_place", marks=pytest.mark.slow),
     ],
 )

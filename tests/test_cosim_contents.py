@@ -74,7 +74,13 @@ def test_loading_replaces_what_was_there():
 
 # A bit of each memory: in the first column, the entry of 0, a bias, a second affine.
 @pytest.mark.parametrize(
-    ("memory", "bit"), [("lane_0[0]", 2), ("tables[128]", 2), ("memory[0]", 12), ("affines[0]", 2)]
+    ("memory", "bit"),
+    [
+        ("lane_0[0]", 2),
+        pytest.param("tables[128]", 2, marks=pytest.mark.slow),
+        pytest.param("memory[0]", 12, marks=pytest.mark.slow),
+        pytest.param("affines[0]", 2, marks=pytest.mark.slow),
+    ],
 )
 def test_a_wrong_bit_in_the_contents_is_noticed(memory, bit):
     net = NETS["sp"]

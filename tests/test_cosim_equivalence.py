@@ -37,7 +37,13 @@ def test_flip_changes_one_bit_of_the_named_lut():
 BLOCK = {block.name: block for block in equivalence_start.BLOCKS}
 
 
-@pytest.mark.parametrize("name", ["drivers, 3 rows", "requantisation, table of 4 bits"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "drivers, 3 rows",
+        pytest.param("requantisation, table of 4 bits", marks=pytest.mark.slow),
+    ],
+)
 def test_blocks_whose_flip_flops_have_no_pairs_are_proven_equal(name):
     found = equivalence_start.prove(BLOCK[name])
     assert found.proven

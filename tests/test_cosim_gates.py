@@ -35,7 +35,9 @@ COMPONENTS = {
 }
 
 
-@pytest.fixture(scope="module", params=COMPONENTS)
+@pytest.fixture(
+    scope="module", params=["shift_module", pytest.param("axis_shift", marks=pytest.mark.slow)]
+)
 def synthesised(request):
     component, params, _ = COMPONENTS[request.param]
     block = emit_block(component(params=params), request.param)
@@ -115,6 +117,7 @@ class Memories(wiring.Component):
         return m
 
 
+@pytest.mark.slow  # all widths, one after the other
 def test_block_rams_of_all_widths_are_as_the_rtl(tmp_path):
     if simulators.missing("icarus") is not None:
         pytest.skip(simulators.missing("icarus"))

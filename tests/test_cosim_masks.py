@@ -65,7 +65,11 @@ def compare(net, image, model):
     check_in_one_go(net, image, model, images(net, 3)[2])
 
 
-@pytest.mark.parametrize(("form", "mode", "options", "count"), NETWORKS, ids=named)
+@pytest.mark.parametrize(
+    ("form", "mode", "options", "count"),
+    [*NETWORKS[:2], *(pytest.param(*each, marks=pytest.mark.slow) for each in NETWORKS[2:])],
+    ids=named,
+)
 def test_rtl_equals_the_golden_executor(form, mode, options, count):
     net = network(form, options, count)
     image = small_image(net, mode)
@@ -105,7 +109,13 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("name", FAULTS)
+FAST = {"taps_that_end_early", "mask_moved_by_a_row", "wordlines_of_gated_rows"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [name if name in FAST else pytest.param(name, marks=pytest.mark.slow) for name in FAULTS],
+)
 def test_a_seeded_fault_is_noticed(name):
     old, new, message = FAULTS[name]
     assert message in disagreement(RESIDUAL, lambda block: block.with_fault(name, old, new))

@@ -31,7 +31,7 @@ def block(net):
     return serial.device_block(design)
 
 
-@pytest.fixture(scope="module", params=NETS)
+@pytest.fixture(scope="module", params=["residual", pytest.param("sp", marks=pytest.mark.slow)])
 def library(request):
     reason = simulators.missing("verilator")
     if reason is not None:

@@ -69,7 +69,7 @@ def test_the_bench_notices_a_fault(tmp_path):
     assert "direction 0, pixel 0, 15" in log
 
 
-@pytest.mark.parametrize("core", ["shift", "tile"])
+@pytest.mark.parametrize("core", ["tile", pytest.param("shift", marks=pytest.mark.slow)])
 def test_no_warning(tmp_path, core):
     code, log = fusesoc(tmp_path, [ROOT / "hw"], "lint", f"shiftbar:ip:{core}", "verilator")
     assert code == 0, log

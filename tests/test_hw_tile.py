@@ -140,7 +140,14 @@ def test_a_page_that_is_skipped_takes_a_cycle_unless_sums_go_on():
     ],
     ids=str,
 )
-@pytest.mark.parametrize("pattern", ["10", "01", "100", "1011", "0", "11"])
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "10",
+        "100",
+        *(pytest.param(each, marks=pytest.mark.slow) for each in ("01", "1011", "0", "11")),
+    ],
+)
 def test_skipping_takes_the_cycles_of_the_recurrence(sizes, pattern):
     params = small(**sizes)
     visited = tuple(digit == "1" for digit in pattern)

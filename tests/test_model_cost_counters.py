@@ -88,8 +88,12 @@ def in_rtl(net, image, images):
 @pytest.mark.skipif(simulators.missing("verilator") is not None, reason="no Verilator")
 @pytest.mark.parametrize(
     ("net", "mode"),
-    [(NET, "fused"), (WIDE, "in_place"), (PRUNED, "fused"), (MASKED, "in_place")],
-    ids=["residual", "two crossbars", "absent pages", "masked rows"],
+    [
+        pytest.param(NET, "fused", marks=pytest.mark.slow, id="residual"),
+        pytest.param(WIDE, "in_place", id="two crossbars"),
+        pytest.param(PRUNED, "fused", marks=pytest.mark.slow, id="absent pages"),
+        pytest.param(MASKED, "in_place", marks=pytest.mark.slow, id="masked rows"),
+    ],
 )
 def test_rtl_counts_what_is_computed(net, mode, tmp_path):
     image, file = build(net, columns=16, columns_per_adc=4, mode=mode), tmp_path / "counters.json"

@@ -64,7 +64,9 @@ def test_what_no_design_can_have_is_told(changed, config, message):
     assert str(error.value) == message
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name", [NAMES[0], *(pytest.param(name, marks=pytest.mark.slow) for name in NAMES[1:])]
+)
 def test_each_published_design_is_swept_by_name_alone(name, tmp_path, capsys):
     assert main(["--config", name, "--points", "3", "--out", str(tmp_path)]) == 0
     assert "| psp_" in capsys.readouterr().out

@@ -292,6 +292,7 @@ def single(tmp_path_factory):
     return whole, part
 
 
+@pytest.mark.slow
 def test_two_processes_finish_what_one_began(single):
     whole, part = single
     done = launch("-m", "model.train", *COMMAND, "--out", part.name, "--resume", cwd=part.parent)

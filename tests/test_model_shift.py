@@ -160,7 +160,7 @@ def test_gradient_exists_only_where_it_is_asked_for() -> None:
 # PyTorch's compiler itself instantiates autograd functions and imports torch.jit, and both warn.
 @pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
 @pytest.mark.filterwarnings("ignore:.*torch.jit.script_method.*:DeprecationWarning")
-@pytest.mark.parametrize("backend", ["aot_eager", "inductor"])
+@pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)])
 def test_compiles_to_one_graph_with_the_same_values(backend: str) -> None:
     if backend == "inductor" and not (shutil.which("c++") or shutil.which("g++")):
         pytest.skip("inductor needs a C++ compiler")

@@ -30,6 +30,7 @@ def folder(tmp_path, monkeypatch):
     return str(tmp_path / "net")
 
 
+@pytest.mark.slow  # two builds, and two rounds of both
 def test_both_run_the_same_layer(folder, capsys):
     assert bench_cosim.main([folder, "--rounds", "2", "--json"]) == 0
     captured = capsys.readouterr()

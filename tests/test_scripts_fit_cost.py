@@ -91,6 +91,7 @@ def test_the_document_holds_what_the_fit_misses():
     assert f"<!-- fit -->\n{made}\n<!-- /fit -->" in fit_cost.DOCUMENT.read_text("utf-8")
 
 
+@pytest.mark.slow  # as many fits as runs
 def test_a_run_that_is_left_out_is_predicted_by_the_others():
     # Each varies a setting or is a network that the other runs do not have.
     for run, found in zip(RUNS, fit_cost.leave_one_out(RUNS), strict=True):

@@ -116,6 +116,7 @@ def test_tables_lie_in_the_netlist_as_they_are():
     assert not any(found[len(tables) :])
 
 
+@pytest.mark.slow
 def test_cells_lie_in_the_netlist_as_they_are():
     source = random.Random(3)
     columns = [[source.getrandbits(64), source.getrandbits(64)] for _ in range(5 * 8)]

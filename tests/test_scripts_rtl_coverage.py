@@ -139,6 +139,7 @@ def test_the_stored_result_has_a_reason_for_all():
     assert table(results) in document
 
 
+@pytest.mark.slow
 def test_the_shift_module_moves_wholly():
     result = measure(DESIGNS["shift module"])
     assert result == json.loads(rtl_coverage.RESULT.read_text(encoding="utf-8"))["shift module"]

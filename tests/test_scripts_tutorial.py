@@ -38,6 +38,7 @@ def ran(page, tmp_path):
     return list(zip(found, run([each.text for each in found], tmp_path), strict=True))
 
 
+@pytest.mark.slow  # minutes: a network is trained, and run in RTL
 def test_the_tutorial():
     reason = simulators.missing("verilator")
     if reason is not None:
