@@ -106,7 +106,7 @@ def test_smaller_nodes_take_less_and_scale_as_the_two_that_were_measured(network
             assert 0.65 * measured[name] < exponent < 1.35 * measured[name], (small, name)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.floats(5, 180), st.integers(2, 255), st.sampled_from(SIDES))
 def test_neighbours_differ_little(node, levels, side):
     one = totals(point(side, node_nm=node, adc_levels=levels))

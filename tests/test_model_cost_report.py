@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from costs import config, conv, network
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pages import Page
 
@@ -152,14 +152,12 @@ def check(layer, chosen):
 channels = st.integers(1, 300)
 
 
-@settings(deadline=None)
 @given(channels, channels, st.sampled_from([1, 3]), st.sampled_from([16, 64]),
        st.sampled_from(["reference", "array"]))  # fmt: skip
 def test_maps_have_the_cells_that_the_mapping_counts(inputs, outputs, kernel, side, mapping):
     check(conv(inputs, outputs, kernel), config(side, mapping=mapping))
 
 
-@settings(deadline=None)
 @given(st.integers(2, 20), st.integers(1, 20), st.integers(1, 20),
        st.sampled_from(["reference", "array"]))  # fmt: skip
 def test_maps_show_groups_on_the_diagonal(groups, inputs, outputs, mapping):

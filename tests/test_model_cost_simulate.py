@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from costs import config, conv, network
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hw.lfsr_params import LfsrMask, page_seed
@@ -102,7 +102,6 @@ layers = st.builds(
 )  # fmt: skip
 
 
-@settings(deadline=None)
 @given(layers, sides, st.sampled_from([2, 4, 16, 64, 256]), st.sampled_from([1, 2, 4]))
 def test_more_codes_take_more_area_time_and_energy(layer, side, levels, cell_bits):
     few = config(side, adc_levels=levels, cell_bits=cell_bits)
@@ -115,7 +114,6 @@ def test_more_codes_take_more_area_time_and_energy(layer, side, levels, cell_bit
     assert one.energy < other.energy
 
 
-@settings(deadline=None)
 @given(layers, sides, st.integers(1, 32))
 def test_more_positions_take_more_time_and_energy_and_no_less_area(layer, side, more):
     grown = dataclasses.replace(
@@ -127,7 +125,6 @@ def test_more_positions_take_more_time_and_energy_and_no_less_area(layer, side, 
     assert one.area <= other.area
 
 
-@settings(deadline=None)
 @given(st.integers(1, 300), st.integers(1, 64), st.integers(1, 300), sides)
 def test_more_rows_take_more_energy_and_no_less_time(inputs, more, outputs, side):
     # One copy each, that of a mapping without tiles.
@@ -140,7 +137,6 @@ def test_more_rows_take_more_energy_and_no_less_time(inputs, more, outputs, side
     assert one.latency <= other.latency * (1 + 1e-12) or tiles[0] < tiles[1]
 
 
-@settings(deadline=None)
 @given(layers, sides, st.sampled_from([45.0, 32.0, 28.0]))
 def test_a_smaller_node_takes_less(layer, side, node):
     one, other = (simulate(network(layer), config(side, node_nm=each)) for each in (22.0, node))

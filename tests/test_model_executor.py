@@ -32,7 +32,7 @@ def test_equals_loops_over_integers(kind, options):
     assert np.array_equal(logits, trace["head"]["out"][:, :, 0, 0])
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(intnets.nets())
 def test_equals_loops_over_integers_for_any_network(net):
     images = intnets.images(net, 3)

@@ -26,7 +26,7 @@ def maps_only(trace):
     }
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(intnets.nets())
 def test_the_fast_executor_equals_the_golden_one_for_any_network(net):
     images = intnets.images(net, 5)

@@ -70,7 +70,7 @@ def draw_tile(seed, rows, widths, fill):
     return q, weights
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.integers(0, 999), st.integers(1, 40), WIDTHS, st.booleans())
 def test_without_saturation_bit_serial_is_a_matrix_product(seed, rows, widths, fill):
     q, weights = draw_tile(seed, rows, widths, fill)
@@ -95,7 +95,7 @@ def test_bit_serial_by_hand():
     assert found.tolist() == [[1 * (1 + 2) - 2 * (1 + 2)]]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.integers(0, 999), st.integers(1, 40), WIDTHS, st.booleans(), st.integers(1, 50),
     st.integers(0, 255),

@@ -44,7 +44,7 @@ def test_what_is_written_is_read(kind, tmp_path):
     assert (again.name, again.num_classes, again.input_shape) == (net.name, 10, (3, 8, 8))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(intnets.nets())
 def test_any_network_is_read_as_it_was_written(tmp_path_factory, net):
     folder = tmp_path_factory.mktemp("any") / "net"

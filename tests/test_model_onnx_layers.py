@@ -79,7 +79,7 @@ def test_equals_the_executor(kind, options):
     assert np.array_equal(outputs["logits"], executor.run(net, images))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(intnets.nets())
 def test_equals_the_executor_for_any_network(net):
     assert differences(net, intnets.images(net, 3)) == []

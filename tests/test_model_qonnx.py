@@ -96,7 +96,7 @@ def test_equals_the_executor(kind, options):
     assert agree(net, intnets.images(net, 2), [reference(net)])["evaluator"] > 500
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(intnets.nets())
 def test_equals_the_executor_for_any_network(net):
     agree(net, intnets.images(net, 2), [reference(net)])

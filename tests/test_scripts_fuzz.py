@@ -9,7 +9,7 @@ import time
 import warnings
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fpga.target import DeviceError, Info
@@ -166,7 +166,6 @@ FIELDS = st.sampled_from(
 )
 
 
-@settings(deadline=None)
 @given(st.lists(st.dictionaries(FIELDS, TREES)) | st.dictionaries(FIELDS, TREES) | TREES)
 def test_any_json_is_read_or_refused(value):
     text = json.dumps(value).encode()
