@@ -209,7 +209,8 @@ class Writer(wiring.Component):
         m.submodules.affines = memory
         load_slots(m, memory, self.load)
         read = memory.read_port()
-        moved = Signal(signed(params.tile.stream_bits + 9), reset_less=True)
+        scaled = scale(written, read.data)
+        moved = Signal(scaled.shape(), reset_less=True)
         fraction_bits = Signal(4, reset_less=True)
         value = Signal(signed(params.tile.stream_bits), reset_less=True)
         narrowed = saturate(m, round_shift(m, moved, fraction_bits), params.tile.stream_bits)
@@ -222,7 +223,7 @@ class Writer(wiring.Component):
             self.second.data.eq(value),
         ]
         m.d.sync += [
-            moved.eq(scale(written, read.data)),
+            moved.eq(scaled),
             fraction_bits.eq(read.data.fraction_bits),
             value.eq(narrowed),
         ]

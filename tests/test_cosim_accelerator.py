@@ -4,6 +4,7 @@
 import dataclasses
 from pathlib import Path
 
+import numpy as np
 import pytest
 from intnets import change, images, random_net
 
@@ -83,6 +84,20 @@ def test_rtl_equals_the_golden_executor(form, mode, options):
     with fast.Model(library, image) as model:
         compared = compare(net, image, model)
     assert compared["RTL"] > 4 * net.maps["x"].channels * 16
+
+
+@pytest.mark.parametrize("bits", [2, 4])
+def test_offsets_of_all_16_bits_in_maps_of_few(bits):
+    net = network("sp", {"act_bits": bits, "depth": 1})
+    second = net.layers[0].periphery.second
+    ends = np.array([-(1 << 15), (1 << 15) - 1], np.int16)
+    offset = np.resize(ends, second.affine.offset.shape)
+    affine = dataclasses.replace(second.affine, offset=offset, fraction_bits=12)
+    net = change(net, net.layers[0].name, second=dataclasses.replace(second, affine=affine))
+    image = small_image(net, "fused")
+    library = fast.build(fast.accelerator_block(image.params), optimise="-O0")
+    with fast.Model(library, image) as model:
+        compare(net, image, model)
 
 
 @pytest.mark.slow
