@@ -97,6 +97,7 @@ def run(
         "verilog": hashlib.sha256(block.text.encode()).hexdigest(),
         "pixels": hashlib.sha256(pixels.tobytes()).hexdigest(),
         "images": len(pixels),
+        "chunk": CHUNK,
         "classes": image.params.classes,
         "cycles_an_image": cycles,
     }
@@ -130,10 +131,11 @@ def run(
             wait(chunks, return_when=FIRST_EXCEPTION)
         finally:
             stop.set()  # Ctrl-C or a difference: what is running ends its chunk
+            pool.shutdown()
+            for model in models:
+                model.close()
     for chunk in chunks:
         chunk.result()
-    for model in models:
-        model.close()
     return record
 
 
@@ -188,6 +190,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     begin = time.monotonic()
     try:
+        disk.check_file(options.out)
         net = intnet.read(options.intnet)
         dataset = load("cifar10", options.data)
         image = build(net, mode=options.shift)
@@ -198,7 +201,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 dataset.test_labels.numpy()[: options.images],
                 options.out, jobs=options.jobs, advance=advance,
             )  # fmt: skip
-    except (ParameterError, DataError) as error:
+    except (ParameterError, DataError, disk.OutputError) as error:
         cli.bad_input(PROGRAM, error)
     except (MismatchError, BuildError, simulators.SimulatorError) as error:
         return cli.failed(PROGRAM, error)

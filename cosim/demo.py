@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import sys
 import tempfile
 import time
@@ -32,6 +31,7 @@ __all__ = ["Comparison", "compare", "main"]
 
 PROGRAM = "python -m cosim.demo"
 FILES = ("shift_before_after.png", "shift_4x4_waveform.png", "shift_4x4.vcd")
+OWNER = FILES[-1]
 CHANNELS = 128
 SEED = 1  # of the random stem
 PERIOD = 10  # ns, as the test bench has it
@@ -153,9 +153,8 @@ def _run(options: Any, image: npt.NDArray[np.uint8]) -> tuple[list[Comparison], 
     """Simulate, compare, and write the files of the output folder."""
     params = ArrayParams(shift=ShiftParams(height=16, width=16), channels=CHANNELS)
     feature_map = embed(image[None], CHANNELS, seed=SEED)[0]
-    disk.check_folder(options.out, owner=FILES[-1])
-    disk.make_folder(options.out)
-    with tempfile.TemporaryDirectory(prefix=".writing-", dir=options.out) as beside:
+    disk.check_folder(options.out, owner=OWNER)
+    with tempfile.TemporaryDirectory() as beside:
         folder = Path(beside)
         begin = time.perf_counter()
         print(f"building with {options.simulator}, or taking an earlier build …", file=sys.stderr)
@@ -172,11 +171,9 @@ def _run(options: Any, image: npt.NDArray[np.uint8]) -> tuple[list[Comparison], 
         comparisons, after = compare(folder, params, feature_map)
         print(f"{time.perf_counter() - begin:.1f} s; drawing …", file=sys.stderr)
         _pictures(folder, image, feature_map, after)
-        files = []
-        for name in FILES:
-            os.replace(folder / name, options.out / name)
-            files.append(options.out / name)
-    return comparisons, files
+        files = {name: (folder / name).read_bytes() for name in FILES}
+    disk.write_files(options.out, files, owner=OWNER)
+    return comparisons, [options.out / name for name in FILES]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -109,6 +109,6 @@ class StreamPort:
         return stalls > 0 and bool(self._random.random() < stalls)
 
     def _noise(self, name: str) -> int:
-        words = -(-self._widths[name] // 8)
-        noise = int.from_bytes(self._random.bytes(words), "little")
+        size = -(-self._widths[name] // 8)
+        noise = int.from_bytes(self._random.bytes(size), "little")
         return noise & ((1 << self._widths[name]) - 1)

@@ -70,11 +70,6 @@ class Board:
     limits: Limits
 
     @property
-    def device(self) -> str:
-        """Name of the part at nextpnr."""
-        return self.part
-
-    @property
     def clock_ports(self) -> tuple[str, ...]:
         """Names of the top's clock ports: ``clk``, or ``clk_p`` and ``clk_n``."""
         return ("clk",) if len(self.clock) == 1 else ("clk_p", "clk_n")

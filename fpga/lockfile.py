@@ -34,6 +34,8 @@ _FIELDS = {
 }
 _MAX_PACKAGE = 1 << 26
 _MAX_INDEX = 1 << 26
+_MAX_PACKAGES = 1 << 28
+"""Letters of an index, unpacked."""
 _MAX_LOCK = 1 << 20
 _KEYRINGS = ("debian-archive-keyring.gpg", "debian-archive-keyring.pgp")
 
@@ -169,7 +171,10 @@ def index(base: str, suite: str) -> dict[str, dict[str, str]]:
     with tempfile.TemporaryDirectory() as place:
         fetch(base, packages, Path(place), lambda size: None)
         with lzma.open(Path(place, packages.file_name), "rt", encoding="utf-8") as content:
-            stanzas = content.read().split("\n\n")
+            text = content.read(_MAX_PACKAGES + 1)
+    if len(text) > _MAX_PACKAGES:
+        raise ToolchainError(f"the index of {suite} must unpack to {_MAX_PACKAGES} letters at most")
+    stanzas = text.split("\n\n")
     fields = (dict(re.findall(r"^(\S+): (.*)$", stanza, re.MULTILINE)) for stanza in stanzas)
     return {each["Package"]: each for each in fields if each}
 

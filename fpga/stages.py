@@ -31,7 +31,7 @@ from hw.disk import OutputError, check_folder, make_folder, replace
 
 __all__ = ["BuildError", "Stage", "build", "call", "digest", "is_built", "seconds", "stale"]
 
-MANIFEST, SECONDS, LOCK = "manifest.json", "seconds.json", ".lock"
+MANIFEST, SECONDS = "manifest.json", "seconds.json"
 FORMAT = 1
 _SCRATCH = ".running-"
 _FULL = 1 << 16
@@ -218,12 +218,15 @@ def _run(folder: Path, stage: Stage) -> float:
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Keep other builds out; the system lifts the lock when the process ends, however it ends."""
-    with (folder / LOCK).open("wb") as lock:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise BuildError(f"another build must not work in the same folder: {folder}") from None
         yield
+    finally:
+        os.close(descriptor)
 
 
 def _is_fresh(folder: Path, stage: Stage, records: Mapping[str, Any]) -> bool:

@@ -83,7 +83,7 @@ class _Build:
         # On stdout, since nextpnr does not notice when it writes a file to a full disk.
         fasm = call(
             [
-                self.tools.nextpnr, "--device", self.board.device, "--json", "netlist.json",
+                self.tools.nextpnr, "--device", self.board.part, "--json", "netlist.json",
                 "-o", "xdc=top.xdc", "-o", "fasm=/dev/stdout", "--write", "routed.json",
                 "--report", "timing.json", "--router", "router2", "--timing-allow-fail",
                 "--seed", str(self.seed), "--threads", "1",
@@ -191,7 +191,7 @@ def stages_of(
         Stage(
             "route", do.route, ("netlist.json", "top.xdc"),
             ("nextpnr.fasm", "routed.json", "timing.json"), ("nextpnr.log",),
-            {"device": board.device, "seed": seed, "nextpnr": digest(tools.nextpnr)},
+            {"device": board.part, "seed": seed, "nextpnr": digest(tools.nextpnr)},
         ),
         Stage(
             "check", do.check, ("routed.json", "timing.json"), (),

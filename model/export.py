@@ -10,7 +10,6 @@ well, or neither is written.
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -205,8 +204,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ParameterError, DataError, CheckpointError, disk.OutputError) as error:
         cli.bad_input(PROGRAM, error)
     except MismatchError as error:
-        print(f"{PROGRAM}: error: {error}", file=sys.stderr)
-        return 1
+        return cli.failed(PROGRAM, error)
     digest = intnet.digest(net)
     if options.json:
         found = {"name": net.name, "digest": digest, "images": len(images), "compared": compared}

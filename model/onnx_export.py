@@ -9,20 +9,17 @@ No torch is needed.
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
-
-import numpy as np
-import numpy.typing as npt
 
 from hw import cli, disk
 from hw.params import ParameterError
 from model import agreement, intnet
 from model.agreement import MismatchError
 from model.intnet import IntNet
+from model.random_intnet import images
 
-__all__ = ["main", "random_images", "write"]
+__all__ = ["main", "write"]
 
 PROGRAM = "python -m model.onnx_export"
 SEED = 1
@@ -52,14 +49,6 @@ def write(net: IntNet, file: Path, *, qonnx: bool = False) -> None:
     disk.write_file(file, to_graph(net).SerializeToString(deterministic=True))
 
 
-def random_images(net: IntNet, count: int) -> npt.NDArray[np.uint8]:
-    """Return images that need no data set: black, white, then random pixels; always the same."""
-    source = np.random.default_rng(SEED)
-    images = source.integers(0, 256, (count, *net.input_shape), np.uint8)
-    images[:1], images[1:2] = 0, 255
-    return images
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     parser = cli.Parser(PROGRAM, "Write an integer network as ONNX, if a runtime computes it so.")
@@ -80,13 +69,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         agreement.require("qonnx" if options.qonnx else "onnx")
         disk.check_file(options.out)
         net = intnet.read(options.net)
-        compared = agreement.agree(net, random_images(net, options.images), [make(net)])
+        compared = agreement.agree(net, images(net, options.images, SEED), [make(net)])
         write(net, options.out, qonnx=options.qonnx)
     except (ParameterError, disk.OutputError) as error:
         cli.bad_input(PROGRAM, error)
     except MismatchError as error:
-        print(f"{PROGRAM}: error: {error}", file=sys.stderr)
-        return 1
+        return cli.failed(PROGRAM, error)
     if options.json:
         found = {"name": net.name, "digest": intnet.digest(net), "images": options.images}
         print(json.dumps(found | {"compared": compared}))

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Quantisation-aware training: how a run for integers begins, from a trained network.
 
-Everything else is `model.train`. The recipe names the float checkpoint by its sha256 and the images
-that choose the exponents are always the same ones, so a recipe still determines a run.
+Everything else is `model.train`. The recipe names the checkpoint that it begins from by its sha256
+and the images that choose the exponents are always the same ones, so a recipe still determines a
+run.
 """
 
 from __future__ import annotations

@@ -89,9 +89,7 @@ class Recipe:
         0.0, 0.0, 1.0, "quantize: share of the loss that compares with the network it is from"
     )
     freeze: float = _number(0.5, 0.0, 1.0, "quantize: share of steps that move norm statistics")
-    start: str = _text(
-        "sha256 of the float checkpoint that a quantised run goes on from", default=""
-    )
+    start: str = _text("sha256 of the checkpoint that a quantised run goes on from", default="")
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):

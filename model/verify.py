@@ -147,8 +147,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ParameterError, DataError, CheckpointError) as error:
         cli.bad_input(PROGRAM, error)
     except MismatchError as error:
-        print(f"{PROGRAM}: error: {error}", file=sys.stderr)
-        return 1
+        return cli.failed(PROGRAM, error)
     if options.json:
         found = {"name": net.name, "digest": intnet.digest(net), "images": len(images)}
         print(json.dumps(found | {"compared": compared}))

@@ -14,7 +14,6 @@ import dataclasses
 import itertools
 import json
 import statistics
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -184,8 +183,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ParameterError, DataError, checkpoint.CheckpointError) as error:
         cli.bad_input(PROGRAM, error)
     except OSError as error:
-        print(f"{PROGRAM}: error: {error}", file=sys.stderr)
-        return 1
+        return cli.failed(PROGRAM, error)
     return 0
 
 

@@ -182,8 +182,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ParameterError as error:
         cli.bad_input(PROGRAM, error)
     except (DifferenceError, BuildError, SimulationError, simulators.SimulatorError) as error:
-        print(f"{PROGRAM}: error: {error}", file=sys.stderr)
-        return 1
+        return cli.failed(PROGRAM, error)
     if options.json:
         settings: dict[str, Any] = {
             "net": net.name,

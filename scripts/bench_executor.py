@@ -181,8 +181,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         check(arms, images)
     except DifferenceError as error:
-        print(f"{PROGRAM}: error: {error}", file=sys.stderr)
-        return 1
+        return cli.failed(PROGRAM, error)
     result = summarise(measure(arms, images, options.rounds), options.batch)
     if options.json:
         settings = {

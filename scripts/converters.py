@@ -15,7 +15,7 @@ from typing import Any
 
 from rich.progress import track
 
-from hw import cli
+from hw import cli, disk
 from hw.params import ParameterError
 from model.data import DataError, Dataset, load
 from model.evaluate import integer_accuracy
@@ -96,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "crossbars": measure(net, dataset),
     }
     if options.update:
-        RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+        disk.replace(RESULTS, f"{json.dumps(results, indent=1)}\n".encode())
         insert(TRAINING, "crossbars", table(results))
     print(json.dumps(results) if options.json else table(results))
     return 0

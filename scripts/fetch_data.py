@@ -14,10 +14,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import os
 import signal
-import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -70,24 +67,14 @@ def cross_check(dataset: Cifar, arrays: Arrays) -> None:
 
 
 def write(file: Path, arrays: Arrays) -> None:
-    """Write the data beside their place, then rename.
+    """Write the data, whole or not at all.
 
     Raises
     ------
-    OSError
+    hw.disk.OutputError
         If that fails, as on a full disk; what was there before is unchanged then.
     """
-    data = safetensors.numpy.save(arrays)
-    with tempfile.NamedTemporaryFile(dir=file.parent, prefix=".fetching-", delete=False) as new:
-        try:
-            new.write(data)
-            new.flush()
-            os.fsync(new.fileno())
-            os.chmod(new.name, 0o644)
-            os.replace(new.name, file)
-        except BaseException:
-            os.unlink(new.name)
-            raise
+    disk.replace(file, safetensors.numpy.save(arrays))
 
 
 def decode(dataset: Cifar, file: IO[bytes], name: object) -> Arrays:
@@ -180,9 +167,9 @@ def run(options: dict[str, Any]) -> dict[str, Any]:
     FetchError
         If no source has the data.
     OutputError
-        If the folder cannot be made.
+        If the folder cannot be made, or the file not be written.
     OSError
-        If the file cannot be written.
+        If the folder has no room for a download.
     """
     dataset = CIFAR[options["dataset"]]
     file = options["out"] / file_name(dataset)
@@ -219,14 +206,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (DataError, disk.OutputError) as error:
         cli.bad_input(PROGRAM, error)
     except FetchError as error:
-        note(f"{PROGRAM}: {error}")
-        return 1
+        return cli.failed(PROGRAM, error)
     except OSError as error:
-        note(f"{PROGRAM}: nothing was written to {options['out']}: {error.strerror or error}")
-        return 1
-    except KeyboardInterrupt:
-        note(f"{PROGRAM}: interrupted, nothing was written")
-        return 1
+        reason = error.strerror or error
+        return cli.failed(PROGRAM, f"nothing was written to {options['out']}: {reason}")
     if options["json"]:
         print(json.dumps(report, indent=2))
     else:
@@ -237,4 +220,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 if __name__ == "__main__":
     # So that a termination, too, removes what is half-written.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    sys.exit(main())
+    cli.run(main)

@@ -97,6 +97,7 @@ def survey(
         finally:
             process.kill()
             process.join()
+            ours.close()
     return found
 
 

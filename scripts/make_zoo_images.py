@@ -18,7 +18,7 @@ from pathlib import Path
 
 import safetensors.numpy
 
-from hw import cli
+from hw import cli, disk
 from model.cifar import CIFAR, DataError, official_layout
 from model.images import IMAGES_PATH
 from scripts.cifar_archive import Bytes, read_npm_split
@@ -61,7 +61,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"the test batch must have sha256 {TEST_BATCH_SHA256}, not {digest}", file=sys.stderr)
         return 1
     data = safetensors.numpy.save({"images": images[:COUNT], "labels": labels[:COUNT]})
-    options.output.write_bytes(data)
+    try:
+        disk.write_file(options.output, data)
+    except disk.OutputError as error:
+        cli.bad_input(PROGRAM, error)
     print(f"{hashlib.sha256(data).hexdigest()}  {options.output}")
     return 0
 

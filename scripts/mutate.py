@@ -11,7 +11,6 @@ from __future__ import annotations
 import collections
 import dataclasses
 import json
-import sys
 from collections.abc import Sequence
 
 from cosim import simulators
@@ -94,8 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         verdicts = [v for check in chosen.values() for v in check(jobs=options.jobs, **counts)]
     except (yosys.YosysError, BuildError) as error:
-        print(f"{PROGRAM}: {error}", file=sys.stderr)
-        return 1
+        return cli.failed(PROGRAM, error)
     if options.update:
         update(verdicts)
     tally = collections.Counter(verdict.outcome for verdict in verdicts)

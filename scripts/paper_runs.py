@@ -165,8 +165,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ParameterError, DataError, CheckpointError) as error:
         cli.bad_input(PROGRAM, error)
     except OSError as error:
-        print(f"{PROGRAM}: error: {error}", file=sys.stderr)
-        return 1
+        return cli.failed(PROGRAM, error)
     except KeyboardInterrupt:
         print(f"{PROGRAM}: interrupted; the same command goes on", file=sys.stderr)
         return 130

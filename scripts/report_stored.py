@@ -6,10 +6,8 @@ A figure is taken only where it names the network's digest, or the folder of the
 
 from __future__ import annotations
 
-import collections
 import hashlib
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +18,9 @@ from fpga.networks import network
 from model import intnet
 from model.agreement import MismatchError
 from model.intnet import IntNet
-from scripts import bitstreams, mutate, size_accelerator
+from scripts import bitstreams, size_accelerator
 from scripts.size import BASELINE
-from scripts.tables import ROOT, VERIFICATION
+from scripts.tables import ROOT
 
 __all__ = ["all_images", "boards", "size", "trust"]
 
@@ -87,28 +85,6 @@ def size(folder: Path, net: IntNet, *, measure: bool) -> dict[str, Any] | None:
 
 
 def trust() -> list[dict[str, str]]:
-    """Return what is stored of the RTL's generator and of the programs, whatever the network.
-
-    Those of ``trust.json``, or, where that is not there, of proofs and seeded faults alone.
-    """
-    stored = _read("trust.json")
-    if stored is not None:
-        kept = ("what", "shown", "command")
-        return [{key: str(figure[key]) for key in kept} for figure in stored["figures"]]
-    outcomes = collections.Counter(verdict.outcome for verdict in mutate.stored())
-    proofs = re.search(
-        r"<!-- proofs -->\n(\d+ of \d+) proofs hold", VERIFICATION.read_text("utf-8")
-    )
-    return [
-        {
-            "what": "proofs, each with a seeded fault that it refutes",
-            "shown": f"{proofs[1]} hold" if proofs else "none stored",
-            "command": "make prove",
-        },
-        {
-            "what": "single faults seeded in the RTL",
-            "shown": f"{outcomes['caught']} of {outcomes.total()} caught, "
-            f"{outcomes['invisible']} proven invisible, {outcomes['missed']} missed",
-            "command": "make mutate",
-        },
-    ]
+    """Return what is stored of the RTL's generator and of the programs, whatever the network."""
+    kept = ("what", "shown", "command")
+    return [{key: str(figure[key]) for key in kept} for figure in _read("trust.json")["figures"]]

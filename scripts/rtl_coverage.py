@@ -165,8 +165,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             results[name] = measure(DESIGNS[name])
         except (BuildError, SimulationError, yosys.YosysError, ValueError) as error:
-            print(f"{PROGRAM}: {name}: {error}", file=sys.stderr)
-            return 1
+            return cli.failed(PROGRAM, f"{name}: {error}")
     text = json.dumps(results, indent=1, ensure_ascii=False)
     print(text if options.json else table(results))
     if options.update:

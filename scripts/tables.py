@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hw import cli
+from hw import cli, disk
 
 __all__ = ["insert", "proofs_table"]
 
@@ -37,7 +37,7 @@ def insert(document: Path, name: str, table: str) -> None:
     )
     if count != 1:
         raise ValueError(f"{document.name} must have the marks of {name} once, not {count} times")
-    document.write_text(text, encoding="utf-8")
+    disk.replace(document, text.encode())
 
 
 def proofs_table(proofs: Sequence[dict[str, Any]]) -> str:

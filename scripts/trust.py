@@ -115,7 +115,7 @@ def _kills(programs: Mapping[str, Any]) -> Values:
 def _images(record: Mapping[str, Any]) -> Values:
     images, classes = record["run"]["images"], record["run"]["classes"]
     chunks = sorted(int(first) for first in record["logits"])
-    if chunks != list(range(0, images, chunks[1] if len(chunks) > 1 else images)):
+    if chunks != list(range(0, images, record["run"]["chunk"])):
         raise ValueError(f"all {images} images must be compared")
     return {"equal": images * classes, "logits": images * classes, "images": images}
 

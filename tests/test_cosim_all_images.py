@@ -112,6 +112,30 @@ def test_another_run_is_refused_and_its_file_kept(tmp_path):
     assert file.read_bytes() == before
 
 
+def test_a_file_of_other_chunks_is_refused(tmp_path, monkeypatch):
+    run(tmp_path / "record.json")
+    monkeypatch.setattr(all_images, "CHUNK", 4)
+    with pytest.raises(ParameterError, match="chunk there is 2, here 4$"):
+        run(tmp_path / "record.json")
+
+
+def test_models_are_closed_also_after_a_difference(tmp_path, monkeypatch):
+    closed, truly = [], fast.Model.close
+    monkeypatch.setattr(fast.Model, "close", lambda model: closed.append(truly(model)))
+    monkeypatch.setattr(fast.Model, "logits", lambda _: LOGITS[0] + 1)
+    with pytest.raises(MismatchError):
+        run(tmp_path / "record.json")
+    assert closed
+
+
+def test_a_place_that_cannot_be_written_is_told_before_the_network_is_read(tmp_path, capsys):
+    (tmp_path / "file").touch()
+    place = tmp_path / "file/record.json"
+    with pytest.raises(SystemExit, match="^2$"):
+        all_images.main(["--intnet", str(tmp_path / "none"), "--out", str(place)])
+    assert f"{place} must be writable: Not a directory" in capsys.readouterr().err
+
+
 def test_the_stored_record_is_of_todays_network_and_rtl():
     record = json.loads(RECORD.read_text())
     net = intnet.read(ROOT / "model" / "zoo" / "psp_64_4_int8")

@@ -221,8 +221,9 @@ def test_failed_write_leaves_nothing(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, place, fail)
-    assert fetch_data.main(["--out", str(out), "--from", str(archive)]) == 1
-    message = f"nothing was written to {out}: No space left on device"
+    with pytest.raises(SystemExit, match="^2$"):
+        fetch_data.main(["--out", str(out), "--from", str(archive)])
+    message = f"error: {out / 'cifar10.safetensors'} must be writable: No space left on device"
     assert capsys.readouterr().err.endswith(f"\npython -m scripts.fetch_data: {message}\n")
     left = {path.name: path.read_bytes() for path in out.iterdir()}
     assert left == ({"cifar10.safetensors": before} if before else {})
@@ -240,7 +241,6 @@ def test_interruption_leaves_nothing(
         signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(os, "fsync", interrupt)
-    assert fetch_data.main(["--out", str(tmp_path), "--from", str(archive)]) == 1
-    message = "\npython -m scripts.fetch_data: interrupted, nothing was written\n"
-    assert capsys.readouterr().err.endswith(message)
+    with pytest.raises(KeyboardInterrupt):
+        fetch_data.main(["--out", str(tmp_path), "--from", str(archive)])
     assert os.listdir(tmp_path) == ["archive.tar.gz"]

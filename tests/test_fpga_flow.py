@@ -50,7 +50,7 @@ def test_a_build_runs_every_stage_and_then_none(fakes, run, tmp_path):
     assert "fmax 150.0 MHz by estimate, 100 wanted; 0 hold warnings" in out
     assert fakes.assembled == [f"{HALVES}BRAM_L_X6Y0.RAMB36.BRAM36_READ_WIDTH_A_1\n"]
     assert names(tmp_path / "out") == [
-        ".lock", "bitread.log", "frames2bit.log", "manifest.json", "netlist.json", "nextpnr.fasm",
+        "bitread.log", "frames2bit.log", "manifest.json", "netlist.json", "nextpnr.fasm",
         "nextpnr.log", "routed.json", "seconds.json", "synthesis.log", "timing.json", "top.bit",
         "top.bits", "top.fasm", "top.frames", "top.v", "top.xdc",
     ]  # fmt: skip

@@ -116,7 +116,7 @@ def test_a_build_goes_on_where_it_ended(steps, tmp_path, error, told):
     steps.trouble["second"] = raising(error)
     with pytest.raises(told):
         build(tmp_path, steps.stages())
-    assert names(tmp_path) == [".lock", "a", "manifest.json", "seconds.json"]
+    assert names(tmp_path) == ["a", "manifest.json", "seconds.json"]
     assert stale(tmp_path, steps.stages()) == "second"
     del steps.trouble["second"]
     build(tmp_path, steps.stages())
@@ -129,7 +129,7 @@ def test_old_results_do_not_outlive_a_failure_before_them(steps, tmp_path):
     steps.trouble["first"] = raising(BuildError("no"))
     with pytest.raises(BuildError, match="^first: no$"):
         build(tmp_path, steps.stages(argument=2))
-    assert names(tmp_path) == [".lock", "manifest.json", "seconds.json"]
+    assert names(tmp_path) == ["manifest.json", "seconds.json"]
 
 
 def test_a_stage_must_write_what_it_promises(tmp_path):
@@ -146,6 +146,17 @@ def test_a_log_stays_when_the_stage_fails(steps, tmp_path):
     with pytest.raises(BuildError):
         build(tmp_path, steps.stages())
     assert (tmp_path / "b.log").read_text() == "said"
+
+
+def test_a_build_that_ends_before_its_first_file_leaves_the_folder_to_the_next(
+    steps, tmp_path, monkeypatch
+):
+    with monkeypatch.context() as patch:
+        patch.setattr(stages, "replace", lambda *_: raising(OSError(errno.ENOSPC, ""))(None))
+        with pytest.raises(BuildError, match="disk is full"):
+            build(tmp_path, steps.stages())
+    build(tmp_path, steps.stages())
+    assert names(tmp_path) == ["a", "b", "manifest.json", "seconds.json"]
 
 
 def test_a_second_build_at_the_same_time_is_refused(steps, tmp_path):
@@ -239,7 +250,7 @@ def test_a_killed_build_leaves_neither_lock_nor_rubbish(steps, tmp_path):
         killed.kill()
     assert any(name.startswith(".running-") for name in names(tmp_path))
     build(tmp_path, steps.stages())
-    assert names(tmp_path) == [".lock", "a", "b", "manifest.json", "seconds.json"]
+    assert names(tmp_path) == ["a", "b", "manifest.json", "seconds.json"]
 
 
 @pytest.mark.parametrize(

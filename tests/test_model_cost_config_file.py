@@ -163,6 +163,7 @@ def test_other_forms_of_the_same_toml_have_their_lines(tmp_path):
         ("[a]\n[a]\n", " must be TOML: Cannot declare ('a',) twice (at line 2, column 3)"),
         ("x = " + "[" * 100000, " must be TOML: it is nested too deeply"),
         (f"x = {'9' * 5000}", " must be TOML: a number is too long"),
+        (f"x = [{{y = 0x{'f' * 5000}}}]", " must be TOML: a number is too long"),
         ("# " + "x" * (1 << 20), " must have at most 1048576 bytes"),
     ],
 )

@@ -58,4 +58,4 @@ def test_a_build_that_fails_is_told_in_a_line(monkeypatch, capsys):
 
     monkeypatch.setattr(bitstreams, "measure", fail)
     assert bitstreams.main([]) == 1
-    assert capsys.readouterr().err == "python -m scripts.bitstreams: it must build\n"
+    assert capsys.readouterr().err == "python -m scripts.bitstreams: error: it must build\n"

@@ -160,7 +160,7 @@ def test_a_synthesis_that_fails_is_exit_code_1(monkeypatch, capsys):
 
     monkeypatch.setattr(size_accelerator, "measure", measure)
     assert size.main(["--part", "accelerator"]) == 1
-    assert capsys.readouterr().err == "python -m scripts.size: ERROR: no such thing\n"
+    assert capsys.readouterr().err == "python -m scripts.size: error: ERROR: no such thing\n"
 
 
 @pytest.mark.parametrize("shape", [(4, 4), (3, 5), (16, 16)])

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Charts of the cost report as inline SVG: stacked bars, and maps of crossbars.
 
-Colours are classes of the page's style sheet (``report.html``). A leaf.
+Colours are classes of the page's style sheet (``report.css``). A leaf.
 """
 
 from __future__ import annotations

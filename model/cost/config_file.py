@@ -85,6 +85,15 @@ def _nearest(word: str, known: Iterable[str]) -> str:
     return f"; the nearest is {close[0]}" if close else ""
 
 
+def _check_integers(value: object) -> None:
+    """Refuse an integer of more bits than TOML asks for: in hexadecimal it may be of any length."""
+    if isinstance(value, int) and value.bit_length() > 64:
+        raise ValueError
+    if isinstance(value, dict | list):
+        for part in value.values() if isinstance(value, dict) else value:
+            _check_integers(part)
+
+
 class _Reader:
     """A file while it is read: what is wrong is told with its line."""
 
@@ -94,6 +103,7 @@ class _Reader:
         try:
             text = data.decode()
             self.value = tomllib.loads(text)
+            _check_integers(self.value)
         except (ValueError, RecursionError) as error:
             raise ConfigError(f"{path} must be TOML: {unread(error)}", "") from None
         self.lines = _places(text)
