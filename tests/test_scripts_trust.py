@@ -26,7 +26,8 @@ FILES = {
         ],
     },
     "all_images.json": {
-        "run": {"images": 120, "classes": 10, "chunk": 50}, "logits": {"0": "", "100": "", "50": ""},
+        "run": {"images": 120, "classes": 10, "chunk": 50},
+        "logits": {"0": "", "100": "", "50": ""},
     },
     "mutation.json": [{"outcome": each} for each in ("caught", "caught", "invisible", "missed")],
     "mutation_python.json": [{"outcome": each} for each in ("caught", "equivalent")],
