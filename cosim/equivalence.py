@@ -157,6 +157,10 @@ def both_sides(folder: Path, models: Sequence[str], commands: Sequence[str]) -> 
     )
 
 
+def _named(params: ShiftParams) -> str:
+    return f"shift module, {params.name}"
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     from cosim import equivalence_start  # it uses what is above
@@ -174,12 +178,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             disk.check_file(options.json)
         except disk.OutputError as error:
             cli.bad_input(PROGRAM, error)
-    chosen_shapes = [each for each in SHAPES if fnmatch.fnmatchcase(each.name, options.only)]
+    chosen_shapes = [each for each in SHAPES if fnmatch.fnmatchcase(_named(each), options.only)]
     chosen_blocks = [
         each for each in equivalence_start.BLOCKS if fnmatch.fnmatchcase(each.name, options.only)
     ]
     if not chosen_shapes and not chosen_blocks:
-        parser.error(f"no netlist is called {options.only}")
+        names = [*map(_named, SHAPES), *(block.name for block in equivalence_start.BLOCKS)]
+        parser.error(f"--only must match one of {'; '.join(names)}: not {options.only!r}")
     good = True
     shapes, blocks = [], []
     try:
@@ -190,7 +195,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 {"shape": params.name, **dataclasses.asdict(sound), "control": broken.proven}
             )
             print(
-                f"netlist = RTL, {params.name}: {sound.proven} of {sound.pairs} points proven "
+                f"netlist = RTL, {_named(params)}: {sound.proven} of {sound.pairs} points proven "
                 f"equal; a bit of {FAULT}'s LUT flipped: {broken.proven} of {broken.pairs}",
                 flush=True,
             )

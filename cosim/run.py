@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -211,16 +210,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _check_outputs(options: argparse.Namespace) -> None:
-    """Refuse files that cannot be written, two in one, and what they could not tell."""
+    """Refuse outputs that have no place, and what they could not tell."""
     if options.vcd_layer and options.vcd is None:
         raise ParameterError("--vcd-layer must come with --vcd")
     if options.counters and options.shift == "both":
         raise ParameterError("--counters must come with one --shift, not both")
-    files = [file for file in (options.counters, options.vcd) if file]
-    if len({*map(os.path.realpath, files)}) < len(files):
-        raise ParameterError(f"--counters and --vcd must be two files, not both {options.vcd}")
-    for file in files:
-        disk.check_file(file)
+    written = {"--counters": options.counters, "--vcd": options.vcd}
+    disk.check_files(written, intnet.files(options.intnet))
 
 
 def run_images(

@@ -13,6 +13,7 @@ import errno
 import io
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NoReturn
@@ -78,19 +79,21 @@ def run(main: Callable[[], int | None]) -> NoReturn:
         code = main() or 0
         sys.stdout.flush()
     except KeyboardInterrupt:
+        # Amaranth would complain of each block whose generation has been cut short.
+        warnings.simplefilter("ignore")
         sys.stderr.write(f"{_named()}interrupted\n")
         code = 130
     except ToolError as error:
         sys.stderr.write(f"{_named()}error: {_line(error)}\n")
         code = 1
     except OSError as error:
-        # What is still in the buffer cannot be written either, and Python would try at its end.
-        with open(os.devnull, "wb") as nowhere:
-            os.dup2(nowhere.fileno(), sys.stdout.fileno())
         code = 0
         if error.errno != errno.EPIPE:
             sys.stderr.write(f"{_named()}error: {_line(error)}\n")
             code = 1
+        # What is still in the buffer cannot be written either, and Python would try at its end.
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
     raise SystemExit(code)
 
 

@@ -13,7 +13,7 @@ import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from hw.params import ParameterError
@@ -21,6 +21,7 @@ from hw.params import ParameterError
 __all__ = [
     "OutputError",
     "check_file",
+    "check_files",
     "check_folder",
     "content",
     "make_folder",
@@ -76,6 +77,36 @@ def check_file(file: Path) -> None:
         _try(Path(os.path.realpath(file)).parent)
     except OSError as error:
         raise _no_output(file, error) from None
+
+
+def check_files(written: Mapping[str, Path | None], read: Iterable[Path] = ()) -> None:
+    """Refuse, before long work, files that `check_file` would, two in one, and one that is read.
+
+    Parameters
+    ----------
+    written : mapping of str to Path or None
+        By what asks for it, such as ``--csv``; None is not asked for.
+    read : iterable of Path
+        Need not exist.
+
+    Raises
+    ------
+    ParameterError
+        Of a file that is read, or that is to be written twice.
+    OutputError
+    """
+    sources = {*map(os.path.realpath, read)}
+    places: dict[str, str] = {}
+    for option, file in written.items():
+        if file is None:
+            continue
+        place = os.path.realpath(file)
+        if place in sources:
+            raise ParameterError(f"{option} must be another file than {file}, which is read")
+        if place in places:
+            raise ParameterError(f"{places[place]} and {option} must be two files, not both {file}")
+        places[place] = option
+        check_file(file)
 
 
 def write_file(file: Path, content: bytes) -> None:

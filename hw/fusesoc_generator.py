@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -45,15 +46,18 @@ def main(arguments: Sequence[str]) -> int:
     if done.returncode:
         return done.returncode
     module = json.loads(done.stdout)["module"]
+    # Verilator ends at what Yosys writes unless it is told that this is well.
+    shutil.copy(ROOT / "hw/waivers.vlt", OUT)
     core = {
         "name": asked["vlnv"],
         "filesets": {
             "rtl": {
                 "files": sorted(map(str, Path(OUT).glob("*.v"))),
                 "file_type": "verilogSource",
-            }
+            },
+            "waivers": {"files": [f"{OUT}/waivers.vlt"], "file_type": "vlt"},
         },
-        "targets": {"default": {"filesets": ["rtl"]}},
+        "targets": {"default": {"filesets": ["rtl", "waivers"]}},
     }
     Path(f"{module}.core").write_text("CAPI=2:\n" + yaml.safe_dump(core), encoding="utf-8")
     return 0

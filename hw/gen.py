@@ -82,7 +82,7 @@ def shift_product(
             f"shifted_reader_{params.name}",
             ShiftedReader(params=params),
             parameters,
-            facts,
+            {"directions": {direction.name: int(direction) for direction in Direction}},
             {"more than a plain read": timing.reader_cycles()},
         )
     return Product(

@@ -117,6 +117,8 @@ def deliver(product: Product, folder: Path | None, *, as_json: bool) -> None:
     disk.OutputError
         If the folder is occupied or cannot be written.
     """
+    if sys.stderr.isatty():  # a large tile takes minutes
+        sys.stderr.write(f"generating {product.module} …\n")
     text = verilog.emit(product.component, product.module)
     description = describe(product, text)
     report = json.dumps(description, indent=2, ensure_ascii=False) + "\n"

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from hw.lfsr_params import MIN_POSITIONS, LfsrMask, page_seed
 from hw.tile_params import LIMITS
+from model.golden import is_lossless
 from model.intnet import Crossbar, IntNet
 
 __all__ = ["Masks", "gates", "row_masks"]
@@ -44,7 +45,7 @@ def gates(net: IntNet, layers: Sequence[Crossbar], outputs: int) -> list[Masks]:
     none: list[Masks] = [()] * len(layers)
     groups = max(-(-layer.outputs // outputs) for layer in layers)
     rows = min(net.array_rows, *(layer.rows for layer in layers))
-    saturates = net.array_rows * ((1 << net.cell_bits) - 1) > (1 << net.adc_bits) - 1
+    saturates = not is_lossless(net.array_rows, net.cell_bits, net.adc_bits)
     if saturates or groups > LIMITS["masks"][1] or rows < MIN_POSITIONS:
         return none
     found: list[Masks] = []

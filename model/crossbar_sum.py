@@ -15,6 +15,7 @@ import torch
 from torch.nn import functional
 
 from hw.params import check_integer
+from model.golden import is_lossless
 
 __all__ = ["ArrayShape", "crossbar_sum"]
 
@@ -54,7 +55,7 @@ class ArrayShape:
     @property
     def lossless(self) -> bool:
         """Whether no column's sum can saturate."""
-        return self.rows * ((1 << self.cell_bits) - 1) < 1 << self.adc_bits
+        return is_lossless(self.rows, self.cell_bits, self.adc_bits)
 
 
 def crossbar_sum(

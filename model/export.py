@@ -186,7 +186,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.onnx:
             agreement.require("onnx")
-            disk.check_file(options.onnx)
+        disk.check_files({"--onnx": options.onnx}, (options.checkpoint, *intnet.files(options.out)))
         disk.check_folder(options.out, owner=intnet.JSON_FILE)
         network, recipe, _ = load_network(options.checkpoint)
         if not isinstance(network, QuantNetwork):

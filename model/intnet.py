@@ -53,6 +53,7 @@ __all__ = [
     "SumPool",
     "digest",
     "encode",
+    "files",
     "read",
     "write",
 ]
@@ -124,6 +125,11 @@ class IntNet:
     def num_classes(self) -> int:
         """Logits of an image."""
         return self.maps[self.layers[-1].out].channels
+
+
+def files(folder: Path) -> tuple[Path, Path]:
+    """Return where a network's two files lie in its folder."""
+    return folder / JSON_FILE, folder / TENSOR_FILE
 
 
 def write(folder: Path, net: IntNet) -> None:

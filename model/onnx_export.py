@@ -67,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     make = agreement.qonnx if options.qonnx else agreement.onnx_runtime
     try:
         agreement.require("qonnx" if options.qonnx else "onnx")
-        disk.check_file(options.out)
+        disk.check_files({"--out": options.out}, intnet.files(options.net))
         net = intnet.read(options.net)
         compared = agreement.agree(net, images(net, options.images, SEED), [make(net)])
         write(net, options.out, qonnx=options.qonnx)

@@ -41,7 +41,7 @@ def held(out: Path, *, new: bool, rank: int = 0) -> Iterator[None]:
     if new and not rank:
         try:
             disk.make_folder(out)
-        except NotADirectoryError as error:
+        except OSError as error:
             raise ParameterError(f"--out must be a folder: {out}: {error.strerror}") from None
     if rank or not out.is_dir():
         yield

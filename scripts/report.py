@@ -15,8 +15,10 @@ from typing import Any
 
 from cosim import simulators
 from cosim.runner import BuildError
+from fpga.networks import network
 from hw import cli, disk
 from hw.params import ParameterError
+from model import intnet
 from model.agreement import MismatchError
 from model.checkpoint import CheckpointError
 from scripts.netlist import SynthesisError
@@ -51,8 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if reason := simulators.missing("verilator"):
         cli.bad_input(PROGRAM, reason)
     try:
-        for file in files:
-            disk.check_file(file)
+        names = "--out", "the figures of --out"
+        read = intnet.files(network(options.network))
+        disk.check_files(dict(zip(names, files, strict=True)), read)
         found = gather(
             options.network, images=options.images, data=options.data, measure_size=options.size
         )

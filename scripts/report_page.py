@@ -64,10 +64,11 @@ def _keys(facts: Mapping[str, Any], chip: str) -> str:
     """Return the figures that a reader looks for first; of cost, for which chip."""
     accuracy, rtl, cost = facts["accuracy"], facts["rtl"], facts["cost"]
     share = 100 * accuracy["correct"] / accuracy["images"]
-    found = [(f"{share:.2f} %", f"of {accuracy['images']:,} test images, integers only")]
+    of = f"test images of {_data_set(accuracy)}"
+    found = [(f"{share:.2f} %", f"of {accuracy['images']:,} {of}, integers only")]
     if accuracy["reason"] and accuracy["card"] is not None:
         # A few images say little; they are further down.
-        found = [(f"{accuracy['card']} %", "of all test images, by the network's card")]
+        found = [(f"{accuracy['card']} %", f"of all {of}, by the network's card")]
     if "reason" in rtl:
         found.append(("not run", "in RTL"))
     else:
@@ -98,6 +99,11 @@ def _absent(text: str) -> str:
     return f'<p class="absent-figure">{escape(text)}</p>'
 
 
+def _data_set(accuracy: Mapping[str, Any]) -> str:
+    """Return the name of the images on which a network is judged, whatever it was trained on."""
+    return str(accuracy["dataset"]).replace("cifar", "CIFAR-")
+
+
 def _accuracy(found: Found) -> str:
     accuracy, rtl = found.facts["accuracy"], found.facts["rtl"]
     share = 100 * accuracy["correct"] / accuracy["images"]
@@ -109,7 +115,7 @@ def _accuracy(found: Found) -> str:
     if accuracy["reason"]:
         parts.append(_absent(f"All test images: not measured. {accuracy['reason']}"))
     parts.append(report_pictures.curve(accuracy["curve"]))
-    parts.append(f"<h3>The first {len(found.pixels)} test images</h3>")
+    parts.append(f"<h3>The first {len(found.pixels)} test images of {_data_set(accuracy)}</h3>")
     names = CLASSES[accuracy["dataset"]]
     pictures, in_rtl = found.facts["pictures"], rtl.get("images", 0)
     parts.append(report_pictures.answers(pictures, found.pixels, names, in_rtl))
@@ -265,5 +271,5 @@ def _trust(trust: Sequence[Mapping[str, str]]) -> str:
         rows.append((figure["what"].replace("`", ""), figure["shown"], by))
     return (
         "<p>Of the RTL's generator and of the programs, whatever the network; stored, not run now."
-        f"</p>{table(('counted', 'result', 'by'), rows, kind='text')}"
+        f"</p>{table(('counted', 'result', 'by'), rows, kind='text wrap')}"
     )

@@ -35,6 +35,7 @@ def test_flip_changes_one_bit_of_the_named_lut():
 
 
 BLOCK = {block.name: block for block in equivalence_start.BLOCKS}
+NAMES = "; ".join([*(f"shift module, {shape.name}" for shape in equivalence.SHAPES), *BLOCK])
 
 
 @pytest.mark.parametrize(
@@ -80,7 +81,7 @@ def proven(monkeypatch):
     ("only", "names"),
     [
         ([], [*(shape.name for shape in equivalence.SHAPES), *BLOCK]),
-        (["--only", "7x14x8"], ["7x14x8"]),
+        (["--only", "shift module, 7*"], ["7x14x8"]),
         (["--only", "tile*"], [name for name in BLOCK if name.startswith("tile")]),
         (["--only", "*16*"], ["16x16x8", "drivers, 16 rows, 8 bits"]),
     ],
@@ -94,7 +95,7 @@ def test_only_what_is_chosen_is_proven_each_with_its_fault(proven, capsys, only,
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--only", "tiles"], "no netlist is called tiles (see --help)"),
+        (["--only", "tiles"], f"--only must match one of {NAMES}: not 'tiles' (see --help)"),
         (["--json", "README.md/x.json"], "README.md/x.json must be writable: Not a directory"),
         (["--json", "docs"], "docs must be writable: Is a directory"),
         (["--only", "tile*", "--json", "x.json"],

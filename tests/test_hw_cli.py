@@ -31,6 +31,12 @@ def ended(body, stdout=subprocess.PIPE):
         ("return 1", 1, ""),
         ("cli.bad_input('p', 'no')", 2, "p: error: no\n"),
         ("raise KeyboardInterrupt", 130, "interrupted\n"),
+        # As Amaranth of what is unused, when all is taken down.
+        (
+            "import atexit, warnings; atexit.register(warnings.warn, 'x'); raise KeyboardInterrupt",
+            130,
+            "interrupted\n",
+        ),
         ("open('/none/x')", 1, "error: /none/x: No such file or directory\n"),
     ],
 )

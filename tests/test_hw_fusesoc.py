@@ -19,18 +19,18 @@ CAPI=2:
 name: example:system:user:1.0.0
 filesets:
   generator: {depend: [shiftbar:ip:generator]}
-  waivers:
-    files:
-      - waivers.vlt: {file_type: vlt}
 generate:
   shift: {generator: shiftbar, parameters: PARAMETERS}
 targets:
   default: &default {filesets: [generator], generate: [shift], toplevel: shift_axis}
   lint:
     <<: *default
-    filesets: [generator, waivers]
     flow: lint
     flow_options: {tool: verilator, verilator_options: [-Wall]}
+  old_lint:
+    <<: *default
+    default_tool: verilator
+    tools: {verilator: {mode: lint-only}}
 """
 
 
@@ -76,20 +76,20 @@ def test_no_warning(tmp_path, core):
     assert "%Warning" not in log
 
 
-def test_another_core_sets_the_parameters(tmp_path):
-    shutil.copy(ROOT / "hw/waivers.vlt", tmp_path)
+@pytest.mark.parametrize("target", ["lint", "old_lint"])
+def test_another_core_sets_the_parameters(tmp_path, target):
     core = USER.replace("PARAMETERS", "{wrapper: axis, height: 7, width: 14}")
     (tmp_path / "user.core").write_text(core)
     code, log = fusesoc(
-        tmp_path, [ROOT / "hw", tmp_path], "lint", "example:system:user", "verilator"
+        tmp_path, [ROOT / "hw", tmp_path], target, "example:system:user", "verilator"
     )
     assert code == 0, log
-    verilog = next(tmp_path.glob("build/**/lint/**/shift_axis.v"))
+    assert "%Warning" not in log
+    verilog = next(tmp_path.glob("build/**/shift_axis.v"))
     assert "module shift_axis(" in verilog.read_text()
 
 
 def test_a_bad_parameter_is_told(tmp_path):
-    (tmp_path / "waivers.vlt").touch()
     (tmp_path / "user.core").write_text(USER.replace("PARAMETERS", "{fmap: 1}"))
     code, log = fusesoc(
         tmp_path, [ROOT / "hw", tmp_path], "lint", "example:system:user", "verilator"

@@ -198,3 +198,11 @@ def test_a_component_converts_twice_with_equal_text():
     product = gen.shift_product(gen.ShiftParams(height=6, width=10), channels=24)
     first, second = (emit(product.component, product.module) for _ in range(2))
     assert first == second
+
+
+def test_the_readers_directions_are_those_of_its_port(tmp_path):
+    assert gen.main(["--fmap", "4", "--reader", "--out", str(tmp_path)]) == 0
+    found = json.loads((tmp_path / "shifted_reader.json").read_text())
+    ports = {port["name"]: port["width"] for port in found["ports"]}
+    assert max(found["directions"].values()) == found["directions"]["STAY"] == 8
+    assert ports["direction"] == 4

@@ -159,7 +159,7 @@ def test_a_mismatch_of_an_executor_leaves_no_page(folder, tmp_path, monkeypatch,
         (["none"], f"a network must be {NETWORKS}, not 'none'"),
         (["{small}"], "the network must put images of 3×32×32 into 10 classes, not 3×8×8 into 10"),
         (["{small}", "--out", "report.pdf"], "--out must end in .html, not be 'report.pdf'"),
-        (["none", "--out", "net/intnet.json/a.html"],
+        (["{small}", "--out", "net/intnet.json/a.html"],
          "net/intnet.json/a.html must be writable: Not a directory"),
         (["{small}", "--images", "49"], f"argument --images: {IMAGES}, not 49 (see --help)"),
     ],
@@ -297,8 +297,9 @@ def test_the_curve_has_a_point_an_epoch_of_each_run():
     ],
 )
 def test_a_few_images_do_not_lead_where_a_card_tells_of_all(made, card, reason, first):
-    accuracy = {"correct": 46, "images": 48, "card": card, "reason": reason}
+    accuracy = {"correct": 46, "images": 48, "card": card, "reason": reason, "dataset": "cifar10"}
     facts = json.loads(made.with_suffix(".json").read_text()) | {"accuracy": accuracy}
     keys = report_page._keys(facts, "date2024_22nm, ADCs of 32 levels")
     assert first in keys.partition("<span>")[0]
+    assert "test images of CIFAR-10" in keys
     assert keys.count("date2024_22nm, ADCs of 32 levels") == 3

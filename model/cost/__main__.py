@@ -7,7 +7,6 @@ import argparse
 import dataclasses
 import json
 from collections.abc import Callable, Iterator, Sequence
-from os.path import realpath
 from pathlib import Path
 
 from hw import cli, disk
@@ -67,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         cli.bad_input(PROGRAM, "--totals must come without --json, which has everything")
     names = [options.network, *(options.compare or ())]
     try:
-        _check_outputs(options, names)
+        disk.check_files({"--csv": options.csv, "--html": options.html}, _read(options, names))
         config = load_config(options.config)
         _check_others(names, counted=options.counters is not None)
         sources = [config.simulated(name) for name in names]
@@ -97,24 +96,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _check_outputs(options: argparse.Namespace, names: Sequence[str]) -> None:
-    """Refuse files that cannot be written, one over one that is read, and two into one."""
-    written = {"--csv": options.csv, "--html": options.html}
-    if all(written.values()) and len({*map(realpath, written.values())}) < len(written):
-        raise ParameterError(f"--csv and --html must be two files, not both {options.html}")
-    read = {*map(realpath, _read(options, names))}
-    for option, file in written.items():
-        if file and realpath(file) in read:
-            raise ParameterError(f"{option} must be another file than {file}, which is read")
-        if file:
-            disk.check_file(file)
-
-
 def _read(options: argparse.Namespace, names: Sequence[str]) -> Iterator[Path]:
     """Yield the files that may be read, of which some need not exist."""
     yield from filter(None, (Path(options.config), options.counters))
     for name in map(Path, names):
-        yield from (name, name / intnet.JSON_FILE, name / intnet.TENSOR_FILE)
+        yield from (name, *intnet.files(name))
 
 
 def _place(source: str) -> Path | None:
