@@ -33,7 +33,7 @@ def ended(body, stdout=subprocess.PIPE):
         ("raise KeyboardInterrupt", 130, "interrupted\n"),
         # As Amaranth of what is unused, when all is taken down.
         (
-            "import atexit, warnings; atexit.register(warnings.warn, 'x'); raise KeyboardInterrupt",
+            "import atexit as a, warnings as w; a.register(w.warn, 'x'); raise KeyboardInterrupt",
             130,
             "interrupted\n",
         ),
