@@ -22,13 +22,13 @@ SHAPES = [
     for height, width, bits in [
         (2, 2, 8),
         (3, 5, 5),
-        (4, 8, 1),
     ]
 ]
 MORE_SHAPES = [
     ShiftParams(height=height, width=width, bits=bits)
     for height, width, bits in [
         (4, 4, 8),
+        (4, 8, 1),
         (7, 14, 12),
         (6, 10, 16),
         (16, 16, 8),

@@ -23,8 +23,6 @@ SHAPES = [
     ShiftParams(height=height, width=width, bits=bits)
     for height, width, bits in [
         (2, 2, 8),
-        (3, 5, 5),
-        (4, 8, 1),
         (7, 14, 8),
         (16, 16, 8),
     ]
@@ -33,7 +31,9 @@ MORE_SHAPES = [
     ShiftParams(height=height, width=width, bits=bits)
     for height, width, bits in [
         (2, 3, 1),
+        (3, 5, 5),
         (4, 4, 8),
+        (4, 8, 1),
         (5, 3, 16),
         (8, 4, 8),
         (6, 10, 8),

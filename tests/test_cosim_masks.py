@@ -109,7 +109,7 @@ FAULTS = {
 }
 
 
-FAST = {"taps_that_end_early", "mask_moved_by_a_row", "wordlines_of_gated_rows"}
+FAST = {"mask_moved_by_a_row"}
 
 
 @pytest.mark.parametrize(

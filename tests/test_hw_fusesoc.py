@@ -76,7 +76,7 @@ def test_no_warning(tmp_path, core):
     assert "%Warning" not in log
 
 
-@pytest.mark.parametrize("target", ["lint", "old_lint"])
+@pytest.mark.parametrize("target", [pytest.param("lint", marks=pytest.mark.slow), "old_lint"])
 def test_another_core_sets_the_parameters(tmp_path, target):
     core = USER.replace("PARAMETERS", "{wrapper: axis, height: 7, width: 14}")
     (tmp_path / "user.core").write_text(core)
