@@ -79,6 +79,13 @@ def test_a_file_is_no_folder(tmp_path, capsys):
     assert capsys.readouterr() == ("", f"python -m model.train: error: {rule}\n")
 
 
+def test_a_folder_that_cannot_be_made(capsys):
+    with pytest.raises(SystemExit, match="^2$"):
+        train.main([*LINE, "--out", "/proc/none"])
+    rule = "--out must be a folder: /proc/none: No such file or directory"
+    assert capsys.readouterr() == ("", f"python -m model.train: error: {rule}\n")
+
+
 @pytest.mark.parametrize(
     ("error", "message"),
     [
